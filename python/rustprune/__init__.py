@@ -1,0 +1,29 @@
+"""Exact pruning masks over huge weight arrays.
+
+A mask is Boolean and shaped like the weights; True means kept. A `ratio` is the fraction of entries to prune.
+
+Selection
+    `mask`, by magnitude or at random; `select`, by scores of your own; `prune_`, zeros in place and no mask;
+    `num_pruned`, how many entries a ratio prunes; `NofM`, a pattern; `Summary`, what was pruned.
+Masks
+    `random_mask`, of a shape; `apply_`, zeros in place; `pack` and `unpack`, 8 entries to a byte.
+Threads
+    `set_num_threads` and `get_num_threads`.
+
+The answer to a request is unique: of equal scores the lowest index is kept first, and neither the number of threads
+nor the instruction set changes a bit of it.
+"""
+
+from rustprune._masks import pack as pack
+from rustprune._masks import unpack as unpack
+from rustprune._prune import Summary as Summary
+from rustprune._prune import apply_ as apply_
+from rustprune._prune import prune_ as prune_
+from rustprune._request import NofM as NofM
+from rustprune._request import num_pruned as num_pruned
+from rustprune._rustprune import __version__ as __version__
+from rustprune._sample import random_mask as random_mask
+from rustprune._select import mask as mask
+from rustprune._select import select as select
+from rustprune._threads import get_num_threads as get_num_threads
+from rustprune._threads import set_num_threads as set_num_threads

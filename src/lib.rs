@@ -1,0 +1,39 @@
+//! Exact top-k and random pruning masks over huge weight arrays.
+//!
+//! # Map
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`ratio`] | how much to prune; the only place where a fraction becomes a count |
+//! | [`dtype`] | the float formats and the integer keys that order their values |
+//! | [`source`] | where weights come from, in pieces |
+//! | [`mask`] | how masks lie in memory |
+//! | [`select`] | keeping entries by score |
+//! | [`sample`] | random masks and their versioned stream |
+//! | [`plan`] | one request over many arrays: decided once, emitted anywhere |
+//! | [`checkpoint`] | safetensors in and out, streamed |
+//! | [`parallel`] | threads, the stop switch, progress |
+//!
+//! # Words
+//!
+//! A *ratio* is the fraction of entries asked to be pruned, *sparsity* the fraction that is. A *mask* is true
+//! where an entry is *kept*. A *score* ranks an entry, larger kept first; of equal scores the lowest row-major
+//! index is kept first, and across arrays the earlier array. *N:M* keeps N of each M. *Scope* is what competes
+//! for one budget: a row of the matrix view, an array, or everything given.
+
+pub mod checkpoint;
+pub mod dtype;
+pub mod error;
+pub mod mask;
+pub mod parallel;
+pub mod plan;
+#[cfg(feature = "python")]
+mod python;
+pub mod ratio;
+pub mod sample;
+pub mod select;
+mod simd;
+pub mod source;
+
+pub use error::{Error, Result};
+pub use simd::Level;

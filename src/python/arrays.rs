@@ -1,0 +1,120 @@
+//! NumPy arrays as the core sees them: flat, of unsigned integers, with the name of their float format.
+
+use numpy::{PyReadonlyArray1, PyReadwriteArray1};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::dtype::DType;
+use crate::mask::Output;
+use crate::source::{Array, Bits};
+
+/// A borrowed array of one of the four widths.
+#[derive(FromPyObject)]
+pub(super) enum Entries<'py> {
+    W32(PyReadonlyArray1<'py, u32>),
+    W16(PyReadonlyArray1<'py, u16>),
+    W64(PyReadonlyArray1<'py, u64>),
+    W8(PyReadonlyArray1<'py, u8>),
+}
+
+impl Entries<'_> {
+    fn bits(&self) -> PyResult<Bits<'_>> {
+        Ok(match self {
+            Self::W8(array) => Bits::W8(array.as_slice()?),
+            Self::W16(array) => Bits::W16(array.as_slice()?),
+            Self::W32(array) => Bits::W32(array.as_slice()?),
+            Self::W64(array) => Bits::W64(array.as_slice()?),
+        })
+    }
+}
+
+/// A writable one.
+#[derive(FromPyObject)]
+pub(super) enum EntriesMut<'py> {
+    W32(PyReadwriteArray1<'py, u32>),
+    W16(PyReadwriteArray1<'py, u16>),
+    W64(PyReadwriteArray1<'py, u64>),
+    W8(PyReadwriteArray1<'py, u8>),
+}
+
+impl EntriesMut<'_> {
+    fn bits(&self) -> PyResult<Bits<'_>> {
+        Ok(match self {
+            Self::W8(array) => Bits::W8(array.as_slice()?),
+            Self::W16(array) => Bits::W16(array.as_slice()?),
+            Self::W32(array) => Bits::W32(array.as_slice()?),
+            Self::W64(array) => Bits::W64(array.as_slice()?),
+        })
+    }
+
+    pub fn bytes_mut(&mut self) -> PyResult<&mut [u8]> {
+        Ok(match self {
+            Self::W8(array) => array.as_slice_mut()?,
+            Self::W16(array) => bytemuck::cast_slice_mut(array.as_slice_mut()?),
+            Self::W32(array) => bytemuck::cast_slice_mut(array.as_slice_mut()?),
+            Self::W64(array) => bytemuck::cast_slice_mut(array.as_slice_mut()?),
+        })
+    }
+}
+
+/// The format of that name.
+pub(super) fn dtype(name: &str) -> PyResult<DType> {
+    DType::from_name(name).ok_or_else(|| PyTypeError::new_err(format!("expected a float format, got {name}")))
+}
+
+/// Existing masks as slices.
+pub(super) fn kept_slices<'a>(
+    kept: &'a [Option<PyReadonlyArray1<'_, u8>>],
+) -> PyResult<Vec<Option<&'a [u8]>>> {
+    kept.iter().map(|kept| kept.as_ref().map(|kept| Ok(kept.as_slice()?)).transpose()).collect()
+}
+
+/// Arrays for the core from the lists of a call.
+pub(super) fn arrays<'a>(
+    names: Vec<String>,
+    dtypes: &[String],
+    bits: impl Iterator<Item = PyResult<Bits<'a>>>,
+    kept: &[Option<&'a [u8]>],
+) -> PyResult<Vec<Array<'a>>> {
+    names
+        .into_iter()
+        .zip(dtypes)
+        .zip(bits)
+        .zip(kept)
+        .map(|(((name, tag), bits), &kept)| {
+            let (dtype, bits) = (dtype(tag)?, bits?);
+            if bits.width() != dtype.size() {
+                return Err(PyTypeError::new_err(format!("{name}: {tag} does not fit {} bytes", bits.width())));
+            }
+            Ok(Array { name, dtype, bits, kept })
+        })
+        .collect()
+}
+
+pub(super) fn readable<'a>(bits: &'a [Entries<'_>]) -> impl Iterator<Item = PyResult<Bits<'a>>> {
+    bits.iter().map(Entries::bits)
+}
+
+pub(super) fn writable<'a>(bits: &'a [EntriesMut<'_>]) -> impl Iterator<Item = PyResult<Bits<'a>>> {
+    bits.iter().map(EntriesMut::bits)
+}
+
+/// Outputs for the core: flat bytes, or rows of bits.
+pub(super) fn outputs<'a>(
+    arrays: &'a mut [PyReadwriteArray1<'_, u8>],
+    shapes: &[Vec<usize>],
+    packed: bool,
+) -> PyResult<Vec<Output<'a>>> {
+    let pairs = arrays.iter_mut().zip(shapes);
+    pairs
+        .map(|(array, shape)| {
+            let bytes = array.as_slice_mut()?;
+            Ok(if packed { Output::Bits { bytes, row_len: last_axis(shape) } } else { Output::Bytes(bytes) })
+        })
+        .collect()
+}
+
+/// Entries along the last axis; an array without axes counts as one of one entry.
+pub(super) fn last_axis(shape: &[usize]) -> usize {
+    shape.last().copied().unwrap_or(1)
+}

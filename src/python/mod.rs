@@ -1,0 +1,27 @@
+//! The extension module: transcription between Python and the core. No loop over entries lives here.
+
+mod arrays;
+mod call;
+mod errors;
+mod sample;
+mod select;
+
+use pyo3::prelude::*;
+
+/// The extension behind `rustprune`. Private: use the functions of the package.
+#[pymodule]
+mod _rustprune {
+    #[pymodule_export]
+    use super::call::{get_num_threads, set_num_threads, simd_level};
+    #[pymodule_export]
+    use super::sample::random_mask;
+    #[pymodule_export]
+    use super::select::{apply, num_pruned, prune, select};
+
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,170 @@
+//! Masks by score or at random, of arrays.
+
+use numpy::{PyReadonlyArray1, PyReadwriteArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::arrays::{Entries, EntriesMut, arrays, dtype, kept_slices, last_axis, outputs, readable, writable};
+use super::call::run;
+use crate::mask::Mask;
+use crate::plan::{Layout, Method, Request, Rule, apply_mask, apply_plan, decide, fill};
+use crate::ratio::{Amount, NofM, Ratio};
+use crate::sample::Stream;
+use crate::select::{Nan, Scope, Score};
+
+/// A `Summary` of the package: entries, pruned entries, threshold, ties.
+type Summary = (u64, u64, Option<f64>, u64);
+
+/// The words of a call, before they are a [`Request`].
+pub(super) struct Words<'a> {
+    pub score: &'a str,
+    pub scope: &'a str,
+    pub ratio: Option<f64>,
+    pub count: Option<u64>,
+    pub pattern: Option<(u32, u32, usize)>,
+    pub nan: &'a str,
+    pub seed: Option<u64>,
+    pub named: bool,
+}
+
+impl Words<'_> {
+    pub fn request(&self, names: &[String]) -> PyResult<Request> {
+        let nan = match self.nan {
+            "raise" => Nan::Raise,
+            "keep" => Nan::Keep,
+            "prune" => Nan::Prune,
+            other => return Err(unknown("nan", "raise, keep or prune", other)),
+        };
+        let scope = match self.scope {
+            "row" => Scope::Row,
+            "tensor" => Scope::Tensor,
+            "global" => Scope::Global,
+            other => return Err(unknown("scope", "row, tensor or global", other)),
+        };
+        let method = match (self.score, self.seed) {
+            ("magnitude", _) => Method::Top(Score::Magnitude, nan),
+            ("value", _) => Method::Top(Score::Value, nan),
+            ("random", Some(seed)) => {
+                let stream = |(position, name): (usize, &String)| match self.named {
+                    true => Stream::of_name(seed, name),
+                    false => Stream::of_position(seed, position as u64),
+                };
+                Method::Random { seed, streams: names.iter().enumerate().map(stream).collect() }
+            }
+            ("random", None) => return Err(PyValueError::new_err("method=\"random\" needs a seed")),
+            (other, _) => return Err(unknown("method", "magnitude or random", other)),
+        };
+        let rule = match (self.ratio, self.count, self.pattern) {
+            (Some(ratio), None, None) => Rule::Amount(Amount::Ratio(Ratio::new(ratio)?), scope),
+            (None, Some(count), None) => Rule::Amount(Amount::Count(count), scope),
+            (None, None, Some((kept, group, _))) => Rule::Pattern(NofM::new(kept, group)?),
+            _ => return Err(PyValueError::new_err("expected exactly one of ratio, count and pattern")),
+        };
+        Ok(Request { method, rule })
+    }
+
+    pub fn layouts(&self, shapes: &[Vec<usize>]) -> Vec<Layout> {
+        let axis = self.pattern.map_or(0, |(_, _, axis)| axis);
+        shapes.iter().map(|shape| Layout::new(shape, axis)).collect()
+    }
+}
+
+fn unknown(parameter: &str, expected: &str, got: &str) -> PyErr {
+    PyValueError::new_err(format!("{parameter} must be {expected}, got {got:?}"))
+}
+
+fn num_entries(shapes: &[Vec<usize>]) -> usize {
+    shapes.iter().map(|shape| shape.iter().product::<usize>()).sum()
+}
+
+/// See `rustprune.mask` and `rustprune.select`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the parameters of the Python function")]
+pub(super) fn select(
+    py: Python<'_>,
+    names: Vec<String>,
+    dtypes: Vec<String>,
+    bits: Vec<Entries<'_>>,
+    shapes: Vec<Vec<usize>>,
+    kept: Vec<Option<PyReadonlyArray1<'_, u8>>>,
+    mut output: Vec<PyReadwriteArray1<'_, u8>>,
+    packed: bool,
+    preserve: bool,
+    score: &str,
+    scope: &str,
+    ratio: Option<f64>,
+    count: Option<u64>,
+    pattern: Option<(u32, u32, usize)>,
+    nan: &str,
+    seed: Option<u64>,
+    named: bool,
+) -> PyResult<()> {
+    let words = Words { score, scope, ratio, count, pattern, nan, seed, named };
+    let (request, layouts) = (words.request(&names)?, words.layouts(&shapes));
+    let kept = kept_slices(&kept)?;
+    let source = arrays(names, &dtypes, readable(&bits), &kept)?;
+    let outputs = outputs(&mut output, &shapes, packed)?;
+    run(py, num_entries(&shapes), source.len(), None, |ctx| {
+        fill(source.as_slice(), &layouts, outputs, &request, preserve, ctx)
+    })
+}
+
+/// See `rustprune.prune_`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the parameters of the Python function")]
+pub(super) fn prune(
+    py: Python<'_>,
+    names: Vec<String>,
+    dtypes: Vec<String>,
+    mut bits: Vec<EntriesMut<'_>>,
+    shapes: Vec<Vec<usize>>,
+    kept: Vec<Option<PyReadonlyArray1<'_, u8>>>,
+    score: &str,
+    scope: &str,
+    ratio: Option<f64>,
+    count: Option<u64>,
+    pattern: Option<(u32, u32, usize)>,
+    nan: &str,
+    seed: Option<u64>,
+    named: bool,
+) -> PyResult<Vec<Summary>> {
+    let words = Words { score, scope, ratio, count, pattern, nan, seed, named };
+    let (request, layouts) = (words.request(&names)?, words.layouts(&shapes));
+    let kept = kept_slices(&kept)?;
+    let source = arrays(names, &dtypes, writable(&bits), &kept)?;
+    let (entries, parts) = (num_entries(&shapes), source.len());
+    let plan = run(py, entries, parts, None, |ctx| decide(source.as_slice(), &layouts, &request, ctx))?;
+    let bytes = bits.iter_mut().map(EntriesMut::bytes_mut).collect::<PyResult<Vec<_>>>()?;
+    let targets = bytes.into_iter().zip(kept).collect();
+    run(py, entries, parts, None, |ctx| apply_plan(&plan, targets, ctx))?;
+    let summaries = (0..parts).map(|part| plan.summary(part));
+    Ok(summaries.map(|it| (it.num_entries, it.num_pruned, it.threshold, it.num_ties)).collect())
+}
+
+/// See `rustprune.apply_`.
+#[pyfunction]
+pub(super) fn apply(
+    py: Python<'_>,
+    dtypes: Vec<String>,
+    mut bits: Vec<EntriesMut<'_>>,
+    shapes: Vec<Vec<usize>>,
+    masks: Vec<PyReadonlyArray1<'_, u8>>,
+    packed: Vec<bool>,
+) -> PyResult<()> {
+    for (number, bits) in bits.iter_mut().enumerate() {
+        let (dtype, mask) = (dtype(&dtypes[number])?, masks[number].as_slice()?);
+        let mask = match packed[number] {
+            true => Mask::Bits { bytes: mask, row_len: last_axis(&shapes[number]) },
+            false => Mask::Bytes(mask),
+        };
+        let bytes = bits.bytes_mut()?;
+        run(py, bytes.len() / dtype.size(), 1, None, |ctx| apply_mask(dtype, bytes, mask, ctx))?;
+    }
+    Ok(())
+}
+
+/// See `rustprune.num_pruned`.
+#[pyfunction]
+pub(super) fn num_pruned(n: u64, ratio: f64) -> PyResult<u64> {
+    Ok(Ratio::new(ratio)?.num_pruned(n))
+}

@@ -1,0 +1,132 @@
+//! Keeping entries by score: exact cuts through one order of all entries, rows and N:M groups.
+//!
+//! A cut is found from a sample, one streaming pass and the few candidates between two guesses
+//! (`bracket`, `scan`, `resolve`); where the guesses miss it, from histograms of everything. The mask is
+//! written in the same pass and mended afterwards.
+
+mod bracket;
+mod groups;
+mod rank;
+mod resolve;
+mod rows;
+mod scan;
+
+pub(crate) use groups::keep_groups;
+pub(crate) use rank::{Cut, Ranking, Step};
+pub(crate) use rows::keep_rows;
+pub(crate) use scan::{BLOCK, Piece, append_pieces, cut_words, exclude, first_nan};
+
+use crate::error::Result;
+use crate::parallel::{Context, for_each};
+use crate::source::Source;
+
+/// What ranks an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Score {
+    /// Its absolute value.
+    Magnitude,
+    /// Its value: larger = kept first.
+    Value,
+}
+
+/// Where NaN stands in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nan {
+    /// Nowhere: it is an error.
+    Raise,
+    /// Above infinity.
+    Keep,
+    /// Below everything.
+    Prune,
+}
+
+/// What competes for one budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The entries of a row of the matrix view.
+    Row,
+    /// The entries of an array.
+    Tensor,
+    /// The entries of all arrays.
+    Global,
+}
+
+/// How the cut is guessed. Tests turn it to force every way a guess can fail; the answer is the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    /// Half the width of the bracket, in standard errors.
+    pub spread: f64,
+    /// What is added to the guessed rank, as a fraction of the sample.
+    pub shift: f64,
+    /// At most one candidate for so many entries.
+    pub entries_per_candidate: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { spread: 4.5, shift: 0.0, entries_per_candidate: 16 }
+    }
+}
+
+/// Keeps the highest `num_kept` entries of `pieces`: writes their outputs, leaves in `certain` how many of
+/// each piece are kept, and returns the cut, whose key is that of the last entry kept.
+pub(crate) fn keep_top<S: Source + ?Sized>(
+    source: &S,
+    pieces: &mut [Piece<'_>],
+    ranking: Ranking,
+    num_kept: u64,
+    tuning: Tuning,
+    ctx: &Context<'_>,
+) -> Result<Cut> {
+    let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
+    let cap = (len / tuning.entries_per_candidate + 4096) as i64;
+    let guess = bracket::bracket(source, pieces, ranking, num_kept, tuning, ctx)?;
+    let complete = scan::scan(source, pieces, ranking, guess, cap, ctx)?;
+    scan::check_nan(source, pieces, ranking)?;
+    if num_kept == 0 {
+        return Ok(Cut::NONE);
+    }
+    let certain: u64 = pieces.iter().map(|piece| piece.certain).sum();
+    let candidates: u64 = pieces.iter().map(|piece| piece.keys.len() as u64).sum();
+    if complete && certain < num_kept && num_kept <= certain + candidates {
+        let cut = resolve::cut_of_candidates(pieces, num_kept - certain);
+        mend(pieces, guess.middle, cut, ctx)?;
+        return Ok(cut);
+    }
+    let cut = resolve::cut_of_everything(source, pieces, ranking, num_kept, ctx)?;
+    scan::scan(source, pieces, ranking, scan::Bracket::exact(cut), 0, ctx)?;
+    Ok(cut)
+}
+
+/// Turns the mask of the guess into that of the cut.
+fn mend(pieces: &mut [Piece<'_>], guess: Cut, cut: Cut, ctx: &Context<'_>) -> Result<()> {
+    for_each(pieces, ctx, || (), |(), piece| {
+        for (&at, &key) in piece.candidates.iter().zip(&piece.keys) {
+            let position = piece.position + u64::from(at);
+            let kept = cut.keeps(key, position);
+            piece.certain += u64::from(kept);
+            if let Some(output) = &mut piece.output
+                && kept != guess.keeps(key, position)
+            {
+                output.set(usize::from(at), kept);
+            }
+        }
+        (piece.candidates, piece.keys) = (Vec::new(), Vec::new());
+        Ok(())
+    })
+}
+
+/// How many entries of all pieces have that key.
+pub(crate) fn count_ties<S: Source + ?Sized>(
+    source: &S,
+    pieces: &mut [Piece<'_>],
+    ranking: Ranking,
+    cut: Cut,
+    ctx: &Context<'_>,
+) -> Result<u64> {
+    resolve::count_equal(source, pieces, ranking, cut.key, ctx)?;
+    Ok(pieces.iter().map(|piece| piece.certain).sum())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! One streaming pass over all entries against three cuts.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::error::{Error, Result};
+use crate::mask::{Grid, Output};
+use crate::parallel::{Context, for_each};
+use crate::select::rank::{Cut, Ranking, Step};
+use crate::simd::{Kernels, Key, Thresholds, Word, with_kernels};
+use crate::source::{ReadBuffer, Source, for_bits};
+
+/// Entries whose keys are held at once: they stay in the first-level cache.
+pub(crate) const BLOCK: usize = 1024;
+
+/// A run of entries of one part, and what a pass found there.
+#[derive(Debug)]
+pub(crate) struct Piece<'o> {
+    pub part: usize,
+    pub range: Range<usize>,
+    /// Position of its first entry among all that compete.
+    pub position: u64,
+    /// Where its mask goes, if one is wanted.
+    pub output: Option<Output<'o>>,
+    /// How many entries the highest cut keeps.
+    pub certain: u64,
+    /// Index in the piece of each entry between the highest cut and the lowest, and its lifted key.
+    pub candidates: Vec<u16>,
+    pub keys: Vec<i64>,
+    /// Whether a candidate for keeping is NaN.
+    pub nan: bool,
+}
+
+/// Appends the pieces of the entries `range` of a part.
+pub(crate) fn append_pieces<'o>(
+    pieces: &mut Vec<Piece<'o>>,
+    part: usize,
+    range: Range<usize>,
+    mut output: Option<Output<'o>>,
+) {
+    let first = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
+    let unit = output.as_ref().map_or(1, |output| output.unit(range.len()));
+    for piece in Grid::new(range.len(), unit).pieces() {
+        pieces.push(Piece {
+            part,
+            position: first + piece.start as u64,
+            output: output.as_mut().map(|output| output.take(piece.len())),
+            range: range.start + piece.start..range.start + piece.end,
+            certain: 0,
+            candidates: Vec::new(),
+            keys: Vec::new(),
+            nan: false,
+        });
+    }
+}
+
+/// Three cuts, each keeping no fewer than the one before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bracket {
+    pub high: Cut,
+    pub middle: Cut,
+    pub low: Cut,
+}
+
+impl Bracket {
+    /// The bracket without candidates.
+    pub fn exact(cut: Cut) -> Self {
+        Self { high: cut, middle: cut, low: cut }
+    }
+}
+
+/// Writes the mask of the middle cut, counts what the highest keeps and collects the candidates, of which
+/// at most `cap`; returns whether that was enough.
+pub(crate) fn scan<S: Source + ?Sized>(
+    source: &S,
+    pieces: &mut [Piece<'_>],
+    ranking: Ranking,
+    bracket: Bracket,
+    cap: i64,
+    ctx: &Context<'_>,
+) -> Result<bool> {
+    let room = AtomicI64::new(cap);
+    for_each(pieces, ctx, ReadBuffer::default, |buffer, piece| {
+        let bits = source.read(piece.part, piece.range.clone(), buffer)?;
+        for_bits!(bits, words => with_kernels!(ctx.level, kernels =>
+            scan_piece(kernels, source, words, piece, ranking, bracket, &room, ctx)));
+        ctx.advance(piece.range.len());
+        Ok(())
+    })?;
+    Ok(room.into_inner() >= 0)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call, from the lines above")]
+fn scan_piece<W: Word, S: Source + ?Sized>(
+    kernels: impl Kernels,
+    source: &S,
+    words: &[W],
+    piece: &mut Piece<'_>,
+    ranking: Ranking,
+    mut bracket: Bracket,
+    room: &AtomicI64,
+    ctx: &Context<'_>,
+) {
+    let dtype = source.dtype(piece.part);
+    let kept = source.kept(piece.part).map(|kept| &kept[piece.range.clone()]);
+    let recipe = ranking.recipe::<W::Key>(dtype);
+    if room.load(Ordering::Relaxed) < 0 {
+        // Too many candidates elsewhere: the pass has failed, so none need be kept here.
+        bracket.low = bracket.high;
+    }
+    let step = |cut| Step::<W::Key>::new(ranking, dtype, cut, piece.position, words.len());
+    let (high, middle, low) = (step(bracket.high), step(bracket.middle), step(bracket.low));
+    (piece.certain, piece.nan) = (0, false);
+    piece.candidates.clear();
+    piece.keys.clear();
+
+    let mut keys = [W::Key::MIN; BLOCK];
+    let (mut guess, mut between) = ([0; BLOCK / 64], [0; BLOCK / 64]);
+    for (number, block) in words.chunks(BLOCK).enumerate() {
+        let (start, end) = (number * BLOCK, number * BLOCK + block.len());
+        let keys = &mut keys[..block.len()];
+        let (guess, between) = (&mut guess[..block.len().div_ceil(64)], &mut between[..block.len().div_ceil(64)]);
+        let mut nan = kernels.keys(block, recipe, keys);
+        if let Some(kept) = kept {
+            exclude(keys, &kept[start..end]);
+            nan = nan && keys.contains(&recipe.nan);
+        }
+        piece.nan |= nan;
+        let thresholds = [high, middle, low].map(|step| step.threshold(start, end));
+        if let [Some(high), Some(middle), Some(low)] = thresholds {
+            piece.certain += kernels.classify(keys, Thresholds { high, middle, low }, guess, between);
+        } else {
+            let mut certain = [0; BLOCK / 64];
+            cut_words(kernels, keys, high, start, &mut certain);
+            cut_words(kernels, keys, middle, start, guess);
+            cut_words(kernels, keys, low, start, between);
+            for (between, certain) in between.iter_mut().zip(certain) {
+                *between &= !certain;
+            }
+            piece.certain += certain.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        }
+        if let Some(output) = &mut piece.output {
+            output.write(ctx.level, start, block.len(), guess);
+        }
+        for (number, &word) in between.iter().enumerate() {
+            let mut word = word;
+            while word != 0 {
+                let at = number * 64 + word.trailing_zeros() as usize;
+                piece.candidates.push((start + at) as u16);
+                piece.keys.push(ranking.lift(dtype, keys[at].to_i64()));
+                word &= word - 1;
+            }
+        }
+    }
+    if room.fetch_sub(piece.candidates.len() as i64, Ordering::Relaxed) < piece.candidates.len() as i64 {
+        (piece.candidates, piece.keys) = (Vec::new(), Vec::new());
+    }
+    piece.candidates.shrink_to_fit();
+    piece.keys.shrink_to_fit();
+}
+
+/// The bits that a cut keeps of one block of a piece, `start` being the block's first entry.
+pub(crate) fn cut_words<K: Key>(
+    kernels: impl Kernels,
+    keys: &[K],
+    step: Step<K>,
+    start: usize,
+    words: &mut [u64],
+) {
+    if let Some(threshold) = step.threshold(start, start + keys.len()) {
+        return kernels.at_least(keys, threshold, words);
+    }
+    let boundary = step.boundary - start;
+    let mut before = [0; BLOCK / 64];
+    kernels.at_least(keys, step.at, &mut before);
+    kernels.at_least(keys, step.after, words);
+    for (number, (word, before)) in words.iter_mut().zip(before).enumerate() {
+        let bits = boundary.saturating_sub(number * 64).min(64) as u32;
+        let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+        *word = before & mask | *word & !mask;
+    }
+}
+
+/// Gives entries that an existing mask prunes the key below all scores.
+pub(crate) fn exclude<K: Key>(keys: &mut [K], kept: &[u8]) {
+    for (key, &kept) in keys.iter_mut().zip(kept) {
+        *key = if kept == 0 { K::MIN } else { *key };
+    }
+}
+
+/// The error for the first NaN, if a pass saw one.
+pub(crate) fn check_nan<S: Source + ?Sized>(source: &S, pieces: &[Piece<'_>], ranking: Ranking) -> Result<()> {
+    if ranking.nan != crate::select::Nan::Raise {
+        return Ok(());
+    }
+    match pieces.iter().find(|piece| piece.nan) {
+        None => Ok(()),
+        Some(piece) => Err(first_nan(source, piece.part, piece.range.clone())?),
+    }
+}
+
+/// The error that names the first NaN among `range`, where there is one.
+pub(crate) fn first_nan<S: Source + ?Sized>(source: &S, part: usize, range: Range<usize>) -> Result<Error> {
+    let (mut buffer, limit) = (ReadBuffer::default(), source.dtype(part).limit());
+    let bits = source.read(part, range.clone(), &mut buffer)?;
+    let kept = source.kept(part).map(|kept| &kept[range.clone()]);
+    let is_candidate = |at: usize| kept.is_none_or(|kept| kept[at] != 0);
+    let at = for_bits!(bits, words =>
+        words.iter().enumerate().position(|(at, word)| word.magnitude().to_i64() > limit && is_candidate(at)));
+    Ok(Error::Nan { name: source.name(part), index: range.start + at.unwrap_or(0) })
+}

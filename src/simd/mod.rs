@@ -1,0 +1,214 @@
+//! The kernels: what each computes, and which instruction set runs it.
+//!
+//! A level is a token that only its own file can make, so that holding one proves that the CPU has the
+//! instructions. `portable` is the definition; every other level gives the same bits.
+
+use std::sync::OnceLock;
+
+use bytemuck::Pod;
+
+pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+/// Name of the environment variable that caps the level.
+const CAP: &str = "RUSTPRUNE_SIMD";
+
+/// The raw bits of one entry.
+pub(crate) trait Word: Pod + Send + Sync {
+    /// The integer that orders entries of this width.
+    type Key: Key;
+
+    /// The bits without the sign.
+    fn magnitude(self) -> Self::Key;
+
+    /// Whether the sign bit is set.
+    fn is_negative(self) -> bool;
+
+    /// The bits where `keep`, zero elsewhere.
+    fn zero_unless(self, keep: bool) -> Self;
+}
+
+/// A signed integer that orders entries. Its least value is below every score, its largest above.
+pub(crate) trait Key: Pod + Ord + Send + Sync + std::ops::Neg<Output = Self> {
+    /// Below every score: no candidate.
+    const MIN: Self;
+    /// Above every score: the threshold that nothing reaches.
+    const MAX: Self;
+
+    /// The same integer.
+    fn to_i64(self) -> i64;
+
+    /// The nearest integer of this width.
+    fn saturate(value: i64) -> Self;
+}
+
+macro_rules! key {
+    ($key:ty) => {
+        impl Key for $key {
+            const MIN: Self = Self::MIN;
+            const MAX: Self = Self::MAX;
+
+            #[inline(always)]
+            fn to_i64(self) -> i64 {
+                i64::from(self)
+            }
+
+            fn saturate(value: i64) -> Self {
+                Self::try_from(value).unwrap_or(if value < 0 { Self::MIN } else { Self::MAX })
+            }
+        }
+    };
+}
+key!(i16);
+key!(i32);
+key!(i64);
+
+macro_rules! word {
+    ($word:ty, $key:ty) => {
+        impl Word for $word {
+            type Key = $key;
+
+            #[inline(always)]
+            fn magnitude(self) -> $key {
+                <$key>::from((self & (<$word>::MAX >> 1)).cast_signed())
+            }
+
+            #[inline(always)]
+            fn is_negative(self) -> bool {
+                self.cast_signed() < 0
+            }
+
+            #[inline(always)]
+            fn zero_unless(self, keep: bool) -> Self {
+                if keep { self } else { 0 }
+            }
+        }
+    };
+}
+word!(u8, i16);
+word!(u16, i16);
+word!(u32, i32);
+word!(u64, i64);
+
+/// How bits become keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recipe<K> {
+    /// Whether negative values rank below positive ones, rather than by magnitude.
+    pub signed: bool,
+    /// The largest magnitude that is not NaN.
+    pub limit: K,
+    /// The key of a NaN.
+    pub nan: K,
+}
+
+/// Three thresholds, `high >= middle >= low`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thresholds<K> {
+    /// At or above it an entry is kept whatever the candidates are.
+    pub high: K,
+    /// At or above it an entry is guessed to be kept.
+    pub middle: K,
+    /// From here to below `high` an entry is a candidate.
+    pub low: K,
+}
+
+/// What every level computes. Slices of bits are 64 entries a word, entry `i` at bit `i % 64` of word
+/// `i / 64`; bits past the last entry are zero.
+pub(crate) trait Kernels: Copy {
+    /// Writes the key of each entry; returns whether any is NaN.
+    fn keys<W: Word>(self, bits: &[W], recipe: Recipe<W::Key>, keys: &mut [W::Key]) -> bool;
+
+    /// Sets the bit of each key at or above `threshold`.
+    fn at_least<K: Key>(self, keys: &[K], threshold: K, words: &mut [u64]);
+
+    /// Sets the bits at or above `middle` and the bits of candidates; returns how many keys are at or
+    /// above `high`.
+    fn classify<K: Key>(
+        self,
+        keys: &[K],
+        thresholds: Thresholds<K>,
+        kept: &mut [u64],
+        candidates: &mut [u64],
+    ) -> u64;
+
+    /// Sets the bits of the `kept` highest keys of every `group` consecutive ones, the earlier of equals.
+    fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]);
+
+    /// Writes a byte per bit, 1 or 0; `bytes` may end inside the last word.
+    fn expand(self, words: &[u64], bytes: &mut [u8]);
+
+    /// Zeroes the entries whose bit is 0; `bits` may end inside the last word.
+    fn zero<W: Word>(self, words: &[u64], bits: &mut [W]);
+
+    /// Fills `words` with bits that are each 1 with probability `odds / 2^planes`, for the 128-bit groups
+    /// from `first_group` on.
+    fn bernoulli(self, coin: &crate::sample::Coin, first_group: u64, words: &mut [u64]);
+}
+
+/// The instruction set that the kernels use.
+#[derive(Debug, Clone, Copy)]
+pub struct Level(Token);
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Token {
+    Portable(portable::Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::Avx2),
+}
+
+impl Level {
+    /// Every level that this CPU has, the portable one first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let portable = [Self(Token::Portable(portable::Portable))];
+        #[cfg(target_arch = "x86_64")]
+        return portable.into_iter().chain(x86::Avx2::detect().map(|it| Self(Token::Avx2(it)))).collect();
+        #[cfg(not(target_arch = "x86_64"))]
+        portable.to_vec()
+    }
+
+    /// The best level of this CPU, capped by the environment variable `RUSTPRUNE_SIMD` (the name of a
+    /// level); read once per process. An unknown name caps nothing.
+    #[must_use]
+    pub fn current() -> Self {
+        static LEVEL: OnceLock<Level> = OnceLock::new();
+        *LEVEL.get_or_init(|| {
+            let mut levels = Self::available();
+            let cap = std::env::var(CAP).ok();
+            if let Some(at) = levels.iter().position(|level| Some(level.name()) == cap.as_deref()) {
+                levels.truncate(at + 1);
+            }
+            levels[levels.len() - 1]
+        })
+    }
+
+    /// Its name: `portable` or `avx2`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Token::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => "avx2",
+        }
+    }
+
+    pub(crate) fn token(self) -> Token {
+        self.0
+    }
+}
+
+/// Runs the same expression with the kernels of whichever level it is.
+macro_rules! with_kernels {
+    ($level:expr, $kernels:ident => $body:expr) => {
+        match $level.token() {
+            $crate::simd::Token::Portable($kernels) => $body,
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Token::Avx2($kernels) => $body,
+        }
+    };
+}
+pub(crate) use with_kernels;
+
+#[cfg(test)]
+mod tests;

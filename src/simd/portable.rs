@@ -1,0 +1,104 @@
+//! The definition of every kernel, in safe scalar code that the compiler vectorises where it can.
+
+use super::{Kernels, Key, Recipe, Thresholds, Word};
+use crate::sample::Coin;
+
+/// Needs nothing of the CPU.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Kernels for Portable {
+    #[inline(always)]
+    fn keys<W: Word>(self, bits: &[W], recipe: Recipe<W::Key>, keys: &mut [W::Key]) -> bool {
+        let Recipe { signed, limit, nan } = recipe;
+        let mut any_nan = false;
+        // One loop for each kind, so that the choice is not made for each entry.
+        if signed {
+            for (key, &word) in keys.iter_mut().zip(bits) {
+                let magnitude = word.magnitude();
+                let value = if word.is_negative() { -magnitude } else { magnitude };
+                *key = if magnitude > limit { nan } else { value };
+                any_nan |= magnitude > limit;
+            }
+        } else {
+            for (key, &word) in keys.iter_mut().zip(bits) {
+                let magnitude = word.magnitude();
+                *key = if magnitude > limit { nan } else { magnitude };
+                any_nan |= magnitude > limit;
+            }
+        }
+        any_nan
+    }
+
+    #[inline(always)]
+    fn at_least<K: Key>(self, keys: &[K], threshold: K, words: &mut [u64]) {
+        for (word, block) in words.iter_mut().zip(keys.chunks(64)) {
+            *word = gather(block, |key| key >= threshold);
+        }
+    }
+
+    #[inline(always)]
+    fn classify<K: Key>(
+        self,
+        keys: &[K],
+        thresholds: Thresholds<K>,
+        kept: &mut [u64],
+        candidates: &mut [u64],
+    ) -> u64 {
+        let Thresholds { high, middle, low } = thresholds;
+        let mut certain = 0;
+        for ((block, kept), candidates) in keys.chunks(64).zip(kept).zip(candidates) {
+            let high = gather(block, |key| key >= high);
+            *kept = gather(block, |key| key >= middle);
+            *candidates = gather(block, |key| key >= low) & !high;
+            certain += u64::from(high.count_ones());
+        }
+        certain
+    }
+
+    #[inline(always)]
+    fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
+        words.fill(0);
+        for (number, keys) in keys.chunks(group).enumerate() {
+            for (at, &key) in keys.iter().enumerate() {
+                let (before, after) = keys.split_at(at);
+                let better = before.iter().filter(|&&other| other >= key).count()
+                    + after.iter().filter(|&&other| other > key).count();
+                let entry = number * group + at;
+                words[entry / 64] |= u64::from(better < kept) << (entry % 64);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn expand(self, words: &[u64], bytes: &mut [u8]) {
+        for (&word, bytes) in words.iter().zip(bytes.chunks_mut(64)) {
+            for (&eight, bytes) in word.to_le_bytes().iter().zip(bytes.chunks_mut(8)) {
+                // Bit i of `eight` to the lowest bit of byte i: spread, select one bit a byte, normalise.
+                let spread = u64::from(eight) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+                let ones = ((spread + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101).to_le_bytes();
+                bytes.copy_from_slice(&ones[..bytes.len()]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn zero<W: Word>(self, words: &[u64], bits: &mut [W]) {
+        for (&word, block) in words.iter().zip(bits.chunks_mut(64)) {
+            for (at, entry) in block.iter_mut().enumerate() {
+                *entry = entry.zero_unless(word >> at & 1 == 1);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn bernoulli(self, coin: &Coin, first_group: u64, words: &mut [u64]) {
+        coin.fill::<8>(first_group, words);
+    }
+}
+
+/// A word of at most 64 answers, the first in the lowest bit.
+#[inline(always)]
+fn gather<K: Key>(keys: &[K], test: impl Fn(K) -> bool) -> u64 {
+    keys.iter().enumerate().fold(0, |word, (at, &key)| word | u64::from(test(key)) << at)
+}
