@@ -7,16 +7,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal, NamedTuple, SupportsIndex, TypeAlias, TypedDict, Unpack, get_args
+from typing import Literal, SupportsIndex, TypeAlias, TypedDict, Unpack
 
 
-from rustprune import _rustprune
 from rustprune._arrays import Arrays, Batch, Shape
 
 ShapeLike: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Method: TypeAlias = Literal["magnitude", "random"]
 Scope: TypeAlias = Literal["row", "tensor", "global"]
 Nan: TypeAlias = Literal["raise", "keep", "prune"]
+Pattern: TypeAlias = tuple[int, int, int]
+# Score, scope, ratio, count, pattern, nan, seed, named: what `_rustprune.select` and `prune` share, in their order.
+Request: TypeAlias = tuple[str, str, float | None, int | None, Pattern | None, str, int | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,46 +98,33 @@ class Asked(TypedDict):
     seed: int | None
 
 
-class Request(NamedTuple):
-    """The parameters that `_rustprune.select` and `_rustprune.prune` share, in their order."""
-
-    score: str
-    scope: str
-    ratio: float | None
-    count: int | None
-    pattern: tuple[int, int, int] | None
-    nan: str
-    seed: int | None
-    named: bool
-
-
 def checked(batch: Batch, shapes: list[Shape], **asked: Unpack[Asked]) -> tuple[list[Shape], Request]:
     """Return the shapes to select in, and the request."""
-    score, scope, pattern, seed = asked["score"], asked["scope"], asked["pattern"], asked["seed"]
-    one_of("scope", scope, get_args(Scope))
-    one_of("nan", asked["nan"], get_args(Nan))
-    if (score == "random") != (seed is not None):
-        raise ValueError(f"seed must be given for method 'random' and for no other, got {seed=}")
-    if pattern is not None and scope != "tensor":
-        raise ValueError(f"scope must be left out with a pattern, got {scope!r}")
-    ratio, count = amount(asked["ratio"], asked["count"], pattern)
-    shapes, axis = groups(pattern, batch.names, shapes)
-    seed = None if seed is None else whole("seed", seed)
-    return shapes, Request(score, scope, ratio, count, axis, asked["nan"], seed, batch.container is dict)
+    pattern, seed = asked["pattern"], asked["seed"]
+    if seed is not None and asked["score"] != "random":
+        raise ValueError(f"seed must be left out unless method is 'random', got {seed!r}")
+    if pattern is not None and asked["scope"] != "tensor":
+        raise ValueError(f"scope must be left out with a pattern, got {asked['scope']!r}")
+    grouped, axis = groups(pattern, batch.names, shapes)
+    return grouped, (
+        asked["score"],
+        asked["scope"],
+        *amount(asked["ratio"], asked["count"]),
+        axis,
+        asked["nan"],
+        None if seed is None else whole("seed", seed),
+        batch.container is dict,
+    )
 
 
-def amount(ratio: object, count: object, pattern: object) -> tuple[float | None, int | None]:
-    """Check that there is a ratio or a count, or, with a pattern, neither."""
-    if pattern is not None and not (ratio is count is None):
-        raise ValueError(f"ratio and count must be left out with a pattern, got {ratio=}, {count=}")
-    if pattern is None and (ratio is None) == (count is None):
-        raise ValueError(f"exactly one of ratio and count must be given, got {ratio=}, {count=}")
+def amount(ratio: object, count: object) -> tuple[float | None, int | None]:
+    """Return ratio and count as numbers where they are given."""
     return None if ratio is None else number("ratio", ratio), None if count is None else whole("count", count)
 
 
 def groups(
     pattern: object, names: list[str], shapes: list[Shape]
-) -> tuple[list[Shape], tuple[int, int, int] | None]:
+) -> tuple[list[Shape], Pattern | None]:
     """Return shapes in which the grouped axis has the same number, and kept, group and that number.
 
     An axis counted from the end gets one number for all shapes by axes of length 1 in front.
@@ -158,47 +147,10 @@ def groups(
     return shapes, (pattern.kept, pattern.group, pattern.axis + ndim)
 
 
-def num_pruned(n: int, ratio: float) -> int:
-    """Return how many of `n` entries a ratio prunes.
-
-    Parameters
-    ----------
-    n : int
-        Number of entries, in [0, 2**64).
-    ratio : float
-        Fraction to prune, in [0, 1].
-
-    Returns
-    -------
-    int
-        ``round(ratio * n)``, the product in double precision, halves to the even number.
-
-    Raises
-    ------
-    TypeError
-        If `n` is not an int or `ratio` not a number.
-    ValueError
-        If one of them is out of range.
-
-    Examples
-    --------
-    >>> import rustprune
-    >>> rustprune.num_pruned(5, 0.5), rustprune.num_pruned(7, 0.5)
-    (2, 4)
-    """
-    return _rustprune.num_pruned(whole("n", n), number("ratio", ratio))
-
-
 def sizes(shape: ShapeLike) -> Shape:
     """Return a shape given as an int or a sequence of them."""
     lengths = (shape,) if isinstance(shape, SupportsIndex) else shape
     return tuple(whole("shape", length) for length in lengths)
-
-
-def one_of(word: str, value: str, words: tuple[str, ...]) -> None:
-    """Check that a parameter is one of the words it may be."""
-    if value not in words:
-        raise ValueError(f"{word} must be one of {', '.join(words)}, got {value!r}")
 
 
 def number(word: str, value: object) -> float:

@@ -167,7 +167,6 @@ def mask(
     >>> rustprune.mask({"a": np.ones(3), "b": np.ones(1)}, count=2, scope="global")
     {'a': array([ True,  True, False]), 'b': array([False])}
     """
-    one_of("method", method, get_args(Method))
     return _mask(
         Batch.of("weights", weights),
         where,
@@ -296,12 +295,44 @@ def select(
     )
 
 
+def num_pruned(n: int, ratio: float) -> int:
+    """Return how many of `n` entries a ratio prunes.
+
+    Parameters
+    ----------
+    n : int
+        Number of entries, in [0, 2**64).
+    ratio : float
+        Fraction to prune, in [0, 1].
+
+    Returns
+    -------
+    int
+        ``round(ratio * n)``, the product in double precision, halves to the even number.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an int or `ratio` not a number.
+    ValueError
+        If one of them is out of range.
+
+    Examples
+    --------
+    >>> import rustprune
+    >>> rustprune.num_pruned(5, 0.5), rustprune.num_pruned(7, 0.5)
+    (2, 4)
+    """
+    return _rustprune.num_pruned(whole("n", n), number("ratio", ratio))
+
+
 def _mask(batch: Batch, where: object, out: object, *, packed: bool, **asked: Unpack[Asked]) -> object:
     dtypes, arrays = floats(batch)
     shapes = [words.shape for words in arrays]
     grouped, request = checked(batch, shapes, **asked)
-    kept = [None] * len(shapes) if where is None else masks(batch, "where", where, shapes)[0]
+    kept = existing_masks(batch, where, shapes)
     result, outputs = mask_outputs(batch, out, shapes, packed=packed)
     entries = [flat(words) for words in arrays]
-    _rustprune.select(batch.names, dtypes, entries, grouped, kept, outputs, packed, *request)
+    preserve = out is not None
+    _rustprune.select(batch.names, dtypes, entries, grouped, kept, outputs, packed, preserve, *request)
     return result

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod call;
+mod checkpoint;
 mod errors;
 mod sample;
 mod select;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 mod _rustprune {
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
+    #[pymodule_export]
+    use super::checkpoint::Checkpoint;
     #[pymodule_export]
     use super::sample::random_mask;
     #[pymodule_export]
