@@ -10,8 +10,8 @@ Masks
 Threads
     `set_num_threads` and `get_num_threads`.
 
-The answer to a request is unique: of equal scores the lowest index is kept first, and neither the number of threads
-nor the instruction set changes a bit of it.
+The answer to a request is unique: of equal scores the lowest index is kept first, and neither the number of
+threads nor the instruction set changes a bit of it.
 """
 
 from rustprune._masks import pack as pack
@@ -20,10 +20,10 @@ from rustprune._prune import Summary as Summary
 from rustprune._prune import apply_ as apply_
 from rustprune._prune import prune_ as prune_
 from rustprune._request import NofM as NofM
-from rustprune._request import num_pruned as num_pruned
 from rustprune._rustprune import __version__ as __version__
 from rustprune._sample import random_mask as random_mask
 from rustprune._select import mask as mask
+from rustprune._select import num_pruned as num_pruned
 from rustprune._select import select as select
 from rustprune._threads import get_num_threads as get_num_threads
 from rustprune._threads import set_num_threads as set_num_threads

@@ -7,12 +7,13 @@ among the modules that are.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -53,33 +54,39 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, word: str, value: object) -> Batch:
-        """Take ``value`` apart; ``word`` is the parameter that it was given for."""
+        """Take `value` apart; `word` is the parameter that it was given for."""
         if isinstance(value, Mapping):
-            for key in value:
-                if not isinstance(key, str):
-                    raise TypeError(f"{word}: expected keys of type str, got {type(key).__name__}")
+            if odd := [key for key in value if not isinstance(key, str)]:
+                raise TypeError(f"{word}: expected keys of type str, got {odd[0]!r}")
             return cls(word, list(value), list(value.values()), dict)
         if isinstance(value, Sequence) and not isinstance(value, str | bytes):
             names = [f"{word}[{position}]" for position in range(len(value))]
             return cls(word, names, list(value), tuple if isinstance(value, tuple) else list)
         return cls(word, [word], [value], None)
 
-    def match(self, word: str, value: object) -> list[object]:
-        """Return the arrays of ``value``, a container like this one, in the order of this one."""
-        if self.container is None:
-            return [value]
-        other = Batch.of(word, value)
-        if other.container is None or (self.container is dict) != (other.container is dict):
+    def match(self, word: str, value: object) -> Batch:
+        """Take `value`, one array for each of these in a container like theirs, apart in their order."""
+        other = Batch.of(word, value) if self.container else Batch(word, [word], [value], None)
+        if (self.container is dict, self.container is None) != (
+            other.container is dict,
+            other.container is None,
+        ):
             kind = "mapping" if self.container is dict else "sequence"
             raise TypeError(f"{word}: expected a {kind} like {self.word}, got {type(value).__name__}")
+        items = other.items
         if self.container is dict:
             if odd := sorted({*self.names} ^ {*other.names}):
                 raise ValueError(f"{word}: expected the keys of {self.word}, got a difference in {odd}")
-            by_name = dict(zip(other.names, other.items, strict=True))
-            return [by_name[name] for name in self.names]
-        if len(other.items) != len(self.items):
-            raise ValueError(f"{word}: expected {len(self.items)} arrays, got {len(other.items)}")
-        return other.items
+            by_name = dict(zip(other.names, items, strict=True))
+            items = [by_name[name] for name in self.names]
+        elif len(items) != len(self.items):
+            raise ValueError(f"{word}: expected {len(self.items)} arrays, got {len(items)}")
+        return Batch(word, [f"{word} of {name}" for name in self.names], items, self.container)
+
+    def label(self, prefix: str, arrays: Sequence[Words | None]) -> dict[str, Words]:
+        """Return the arrays that there are by what messages call them."""
+        pairs = zip(self.names, arrays, strict=True)
+        return {prefix + name: words for name, words in pairs if words is not None}
 
     def rebuild(self, results: list[T]) -> T | dict[str, T] | list[T] | tuple[T, ...]:
         """Return one result per array in a container like the one given."""
@@ -96,24 +103,25 @@ def floats(batch: Batch) -> tuple[list[str], list[Words]]:
     return [dtype for dtype, _ in pairs], [words for _, words in pairs]
 
 
+def writable_floats(batch: Batch) -> tuple[list[str], list[Words]]:
+    """Return the same of arrays to change."""
+    dtypes, arrays = floats(batch)
+    for name, words in zip(batch.names, arrays, strict=True):
+        if not words.flags.writeable:
+            raise TypeError(f"{name}: expected a writable array, got a read-only one")
+    return dtypes, arrays
+
+
 def flat(words: Words) -> Words:
     """Return the entries in row-major and native byte order: a view where the layout allows, else a copy."""
     return np.ascontiguousarray(words, _WORDS[words.itemsize]).reshape(-1)
 
 
-@contextmanager
-def in_place(batch: Batch) -> Iterator[tuple[list[str], list[Words], list[Shape]]]:
-    """Give formats, flat entries and shapes of arrays to change.
+def write_back(batch: Batch, arrays: list[Words], entries: list[Words]) -> None:
+    """Write what `flat` had to copy of `arrays`, changed by now, where it came from.
 
-    What had to be copied is written back when the block succeeds, and torch is told of the change, so that
-    a gradient that needs the old values raises instead of being wrong.
+    torch is told of the change, so that a gradient that needs the old values raises instead of being wrong.
     """
-    dtypes, arrays = floats(batch)
-    for name, words in zip(batch.names, arrays, strict=True):
-        if not words.flags.writeable:
-            raise TypeError(f"{name}: expected a writable array, got a read-only one")
-    entries = [flat(words) for words in arrays]
-    yield dtypes, entries, [words.shape for words in arrays]
     for item, words, changed in zip(batch.items, arrays, entries, strict=True):
         if not np.may_share_memory(words, changed):
             words[...] = changed.reshape(words.shape)
@@ -121,46 +129,82 @@ def in_place(batch: Batch) -> Iterator[tuple[list[str], list[Words], list[Shape]
             sys.modules["torch"].autograd.graph.increment_version(item)
 
 
-def masks(batch: Batch, word: str, value: object, shapes: list[Shape]) -> tuple[list[Bytes], list[bool]]:
-    """Return the bytes of one mask per array, and whether each is packed."""
+def masks(batch: Batch, shapes: list[Shape]) -> tuple[list[Bytes], list[bool]]:
+    """Return the bytes of the masks of arrays of these shapes, and whether each is packed."""
+    dtypes = ("bool", "uint8")
     pairs = [
-        _mask(f"{word} of {name}", item, shape, ("bool", "uint8"))
-        for name, item, shape in zip(batch.names, batch.match(word, value), shapes, strict=True)
+        _mask(name, item, shape, dtypes)
+        for name, item, shape in zip(batch.names, batch.items, shapes, strict=True)
     ]
     return [flat(words) for _, words in pairs], [dtype == "uint8" for dtype, _ in pairs]
 
 
-def mask_outputs(
-    batch: Batch, out: object, shapes: list[Shape], *, packed: bool
-) -> tuple[object, list[Bytes]]:
-    """Return what holds one mask per array, `out` or something new and unwritten, and the bytes to write."""
-    dtype = "uint8" if packed else "bool"
-    if out is None:
-        arrays = [np.empty(packed_shape(shape) if packed else shape, dtype) for shape in shapes]
-        results = [like(item, array) for item, array in zip(batch.items, arrays, strict=True)]
-        return batch.rebuild(results), [array.reshape(-1).view(np.uint8) for array in arrays]
+def existing_masks(batch: Batch, where: object, shapes: list[Shape]) -> list[Bytes | None]:
+    """Return a byte per entry of the existing mask of each array, None where there is none."""
+    if where is None:
+        return [None] * len(shapes)
+    bits, packed = masks(batch.match("where", where), shapes)
+    return [
+        unpacked(entries.reshape(packed_shape(shape)), shape).reshape(-1) if is_packed else entries
+        for entries, is_packed, shape in zip(bits, packed, shapes, strict=True)
+    ]
+
+
+def new_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> tuple[object, list[Bytes]]:
+    """Return an unwritten mask for each array, in the container, and the bytes to write."""
+    arrays = [new_mask(shape, packed=packed) for shape in shapes]
+    results = [like(item, array) for item, array in zip(batch.items, arrays, strict=True)]
+    return batch.rebuild(results), [array.reshape(-1).view(np.uint8) for array in arrays]
+
+
+def given_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> list[Bytes]:
+    """Return the bytes to write of masks of arrays of these shapes."""
+    dtypes = ("uint8",) if packed else ("bool",)
     outputs = []
-    for name, item, shape in zip(batch.names, batch.match("out", out), shapes, strict=True):
-        _, words = _mask(f"out of {name}", item, shape, (dtype,))
+    for name, item, shape in zip(batch.names, batch.items, shapes, strict=True):
+        _, words = _mask(name, item, shape, dtypes)
         if not (words.flags.c_contiguous and words.flags.writeable):
-            raise TypeError(f"out of {name}: expected a writable array in row-major order, got another")
+            raise TypeError(f"{name}: expected a writable array in row-major order, got another")
         outputs.append(words.reshape(-1))
-    return out, outputs
+    return outputs
+
+
+def check_disjoint(written: dict[str, Words], read: dict[str, Words]) -> None:
+    """Check that no array to be written shares memory with another array."""
+    spans = [(*byte_bounds(words), name, words) for name, words in (written | read).items()]
+    reached: list[tuple[int, int, str, Words]] = []
+    for span in sorted(spans, key=itemgetter(0)):
+        start, _, name, words = span
+        reached = [other for other in reached if other[1] > start]
+        for _, _, other, other_words in reached:
+            if (name in written or other in written) and np.shares_memory(words, other_words):
+                raise ValueError(f"{name}: expected memory of its own, got some that {other} has too")
+        reached.append(span)
+
+
+def new_mask(shape: Shape, *, packed: bool) -> Bools | Bytes:
+    """Return an unwritten mask."""
+    return np.empty(packed_shape(shape), np.uint8) if packed else np.empty(shape, np.bool_)
 
 
 def packed_shape(shape: Shape) -> Shape:
-    """Return the shape of the packed mask of an array."""
+    """Return the shape of the packed mask of an array; an array without axes counts as one of shape (1,)."""
     *outer, last = shape or (1,)
     return (*outer, -(-last // 8))
 
 
+def unpacked(bits: Bytes, shape: Shape) -> Bytes:
+    """Return a byte per entry, 0 or 1, of a packed mask."""
+    return np.unpackbits(bits, axis=-1, count=shape[-1] if shape else 1, bitorder="little").reshape(shape)
+
+
 def like(item: object, array: NDArray[np.generic]) -> object:
-    """Return ``array`` as a tensor if ``item`` is one, sharing its memory."""
+    """Return `array` as a tensor if `item` is one, sharing its memory."""
     return sys.modules["torch"].from_numpy(array) if is_tensor(item) else array
 
 
 def is_tensor(value: object) -> TypeGuard[torch.Tensor]:
-    """Return whether ``value`` is a torch tensor."""
+    """Return whether `value` is a torch tensor."""
     return isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
@@ -170,7 +214,7 @@ def words_of(name: str, value: object, dtypes: tuple[str, ...]) -> tuple[str, Wo
     Raises
     ------
     TypeError
-        If ``value`` is no dense array in CPU memory, or of a dtype that is not among ``dtypes``.
+        If `value` is no dense array in CPU memory, or of a dtype that is not among `dtypes`.
     """
     if is_tensor(value):
         if not value.is_cpu or value.layout is not sys.modules["torch"].strided:

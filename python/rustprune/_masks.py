@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from rustprune._arrays import Array, Bools, Bytes, like, packed_shape, words_of
+from rustprune._arrays import Array, Bools, Bytes, like, packed_shape, unpacked, words_of
 from rustprune._request import ShapeLike, sizes
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ def pack(mask: Array) -> object:
     Returns
     -------
     array of uint8
-        ``numpy.packbits(mask, axis=-1, bitorder="little")``: each row along the last axis starts at a byte, bit `j` of
-        byte `b` is entry ``8 * b + j``, and the padding bits are 0. A 0-d mask gives one byte. A tensor for a tensor.
+        ``numpy.packbits(mask, axis=-1, bitorder="little")``: each row along the last axis starts at a byte,
+        bit `j` of byte `b` is entry ``8 * b + j``, and the padding bits are 0. A 0-d mask gives one byte. A
+        tensor for a tensor.
 
     Raises
     ------
@@ -88,8 +89,7 @@ def unpack(bits: Array, shape: ShapeLike) -> object:
         raise ValueError(
             f"bits: expected shape {packed_shape(lengths)} for a mask of {lengths}, got {words.shape}"
         )
-    last = lengths[-1] if lengths else 1
-    if last % 8 and (words[..., -1] >> last % 8).any():
+    used = ((lengths or (1,))[-1] - 1) % 8 + 1
+    if words.size and (words[..., -1] >> used).any():
         raise ValueError("bits: expected padding bits of 0, got others")
-    unpacked = np.unpackbits(words, axis=-1, count=last, bitorder="little")
-    return like(bits, unpacked.view(np.bool_).reshape(lengths))
+    return like(bits, unpacked(words, lengths).view(np.bool_))

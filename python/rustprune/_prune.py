@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from rustprune import _rustprune
-from rustprune._arrays import Array, Arrays, Batch, in_place, masks
-from rustprune._request import Method, Nan, NofM, PruneOptions, Scope, checked, one_of
+from rustprune._arrays import (
+    Array,
+    Arrays,
+    Batch,
+    check_disjoint,
+    existing_masks,
+    flat,
+    masks,
+    writable_floats,
+    write_back,
+)
+from rustprune._request import Method, Nan, NofM, PruneOptions, Scope, checked, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +32,8 @@ class Summary:
     num_entries, num_pruned : int
         How many entries there are, and how many of them are pruned.
     threshold : float or None
-        The smallest kept score. None where no entry is kept or no one threshold decides: row scope, patterns and
-        random masks.
+        The smallest kept score. None where no entry is kept or no one threshold decides: row scope, patterns
+        and random masks.
     num_ties : int
         How many entries, kept or pruned, have the threshold as their score.
     """
@@ -52,12 +62,8 @@ def prune_(
 ) -> dict[str, Summary]: ...
 @overload
 def prune_(
-    weights: tuple[Array, ...], ratio: float | None = ..., **rest: Unpack[PruneOptions]
-) -> tuple[Summary, ...]: ...
-@overload
-def prune_(
     weights: Sequence[Array], ratio: float | None = ..., **rest: Unpack[PruneOptions]
-) -> list[Summary]: ...
+) -> Sequence[Summary]: ...
 def prune_(
     weights: Arrays,
     ratio: float | None = None,
@@ -77,8 +83,9 @@ def prune_(
     Parameters
     ----------
     weights : array, or mapping or sequence of arrays
-        As for `mask`, and writable; no two of them may share memory. What is not contiguous in native byte order
-        is copied and written back. Tensors that require a gradient are changed as under ``torch.no_grad``.
+        As for `mask`, and writable; no two of them may share memory. What is not contiguous in native byte
+        order is copied and written back. Tensors that require a gradient are changed as under
+        ``torch.no_grad``.
     ratio, count, method, scope, pattern, where, nan, seed
         As for `mask`.
 
@@ -108,22 +115,25 @@ def prune_(
     >>> weights
     array([ 0., -2.,  0.,  1.])
     """
-    one_of("method", method, get_args(Method))
     batch = Batch.of("weights", weights)
-    with in_place(batch) as (dtypes, entries, shapes):
-        grouped, request = checked(
-            batch,
-            shapes,
-            score=method,
-            scope=scope,
-            ratio=ratio,
-            count=count,
-            pattern=pattern,
-            nan=nan,
-            seed=seed,
-        )
-        kept = [None] * len(shapes) if where is None else masks(batch, "where", where, shapes)[0]
-        summaries = _rustprune.prune(batch.names, dtypes, entries, grouped, kept, *request)
+    dtypes, arrays = writable_floats(batch)
+    shapes = [words.shape for words in arrays]
+    grouped, request = checked(
+        batch,
+        shapes,
+        score=score_of(method),
+        scope=scope,
+        ratio=ratio,
+        count=count,
+        pattern=pattern,
+        nan=nan,
+        seed=seed,
+    )
+    kept = existing_masks(batch, where, shapes)
+    check_disjoint(batch.label("", arrays), batch.label("where of ", kept))
+    entries = [flat(words) for words in arrays]
+    summaries = _rustprune.prune(batch.names, dtypes, entries, grouped, kept, *request)
+    write_back(batch, arrays, entries)
     return batch.rebuild([Summary(*summary) for summary in summaries])
 
 
@@ -157,5 +167,10 @@ def apply_(weights: Arrays, mask: Arrays) -> None:
     array([0.5 , 0.  , 0.25])
     """
     batch = Batch.of("weights", weights)
-    with in_place(batch) as (dtypes, entries, shapes):
-        _rustprune.apply(dtypes, entries, shapes, *masks(batch, "mask", mask, shapes))
+    dtypes, arrays = writable_floats(batch)
+    shapes = [words.shape for words in arrays]
+    bits, packed = masks(batch.match("mask", mask), shapes)
+    check_disjoint(batch.label("", arrays), batch.label("mask of ", bits))
+    entries = [flat(words) for words in arrays]
+    _rustprune.apply(dtypes, entries, shapes, bits, packed)
+    write_back(batch, arrays, entries)

@@ -7,17 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal, SupportsIndex, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, SupportsIndex, TypeAlias, TypedDict, Unpack, get_args
 
-
-from rustprune._arrays import Arrays, Batch, Shape
+if TYPE_CHECKING:
+    from rustprune._arrays import Arrays, Batch, Shape
 
 ShapeLike: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Method: TypeAlias = Literal["magnitude", "random"]
 Scope: TypeAlias = Literal["row", "tensor", "global"]
 Nan: TypeAlias = Literal["raise", "keep", "prune"]
 Pattern: TypeAlias = tuple[int, int, int]
-# Score, scope, ratio, count, pattern, nan, seed, named: what `_rustprune.select` and `prune` share, in their order.
+# Score, scope, ratio, count, pattern, nan, seed, named: what `_rustprune.select` and `prune` share, in order.
 Request: TypeAlias = tuple[str, str, float | None, int | None, Pattern | None, str, int | None, bool]
 
 
@@ -29,11 +29,11 @@ class NofM:
     ----------
     kept, group : int
         ``1 <= kept <= group <= 32``, checked when the pattern is used. The string ``"1:4"`` means
-        ``NofM(kept=1, group=4)``: the first number is what is *kept*, as NVIDIA and JaxPruner write it, not what
-        is pruned, as Wanda and SparseGPT do.
+        ``NofM(kept=1, group=4)``: the first number is what is *kept*, as NVIDIA and JaxPruner write it, not
+        what is pruned, as Wanda and SparseGPT do.
     axis : int
-        The axis that is divided into groups; `group` must divide its length. A convolution of shape ``(out, in,
-        height, width)`` is grouped along its input channels by ``axis=1``.
+        The axis that is divided into groups; `group` must divide its length. A convolution of shape
+        ``(out, in, height, width)`` is grouped along its input channels by ``axis=1``.
 
     Raises
     ------
@@ -117,14 +117,19 @@ def checked(batch: Batch, shapes: list[Shape], **asked: Unpack[Asked]) -> tuple[
     )
 
 
+def score_of(method: str) -> str:
+    """Check the method of `mask` and `prune_`; the score has the same name."""
+    if method not in get_args(Method):
+        raise ValueError(f"method must be {' or '.join(get_args(Method))}, got {method!r}")
+    return method
+
+
 def amount(ratio: object, count: object) -> tuple[float | None, int | None]:
     """Return ratio and count as numbers where they are given."""
     return None if ratio is None else number("ratio", ratio), None if count is None else whole("count", count)
 
 
-def groups(
-    pattern: object, names: list[str], shapes: list[Shape]
-) -> tuple[list[Shape], Pattern | None]:
+def groups(pattern: object, names: list[str], shapes: list[Shape]) -> tuple[list[Shape], Pattern | None]:
     """Return shapes in which the grouped axis has the same number, and kept, group and that number.
 
     An axis counted from the end gets one number for all shapes by axes of length 1 in front.

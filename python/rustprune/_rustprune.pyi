@@ -1,4 +1,8 @@
-from numpy import bool_, uint8, unsignedinteger
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeAlias, final
+
+from numpy import uint8, unsignedinteger
 from numpy.typing import NDArray
 
 __version__: str
@@ -9,8 +13,9 @@ def select(
     bits: list[NDArray[unsignedinteger]],
     shapes: list[tuple[int, ...]],
     kept: list[NDArray[uint8] | None],
-    outputs: list[NDArray[uint8]],
+    output: list[NDArray[uint8]],
     packed: bool,
+    preserve: bool,
     score: str,
     scope: str,
     ratio: float | None,
@@ -19,7 +24,7 @@ def select(
     nan: str,
     seed: int | None,
     named: bool,
-) -> list[tuple[int, int, float | None, int]]: ...
+) -> None: ...
 def prune(
     names: list[str],
     dtypes: list[str],
@@ -51,10 +56,35 @@ def random_mask(
     pattern: tuple[int, int, int] | None,
     seed: int,
     bernoulli: bool,
-) -> int: ...
+) -> None: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
 def simd_level() -> str: ...
 
 # Checkpoints
+_Facts: TypeAlias = tuple[int, int, int, list[tuple[int, int, int, int]], list[tuple[int, float]]]
+
+@final
+class Checkpoint:
+    def __new__(cls, paths: list[Path]) -> Self: ...
+    def tensors(self) -> list[list[tuple[str, str, list[int], str | None]]]: ...
+    def prune(
+        self,
+        places: list[tuple[int, int]],
+        outputs: list[Path] | None,
+        masks: tuple[Path, dict[str, str]] | None,
+        progress: Callable[[int], None] | None,
+        score: str,
+        scope: str,
+        ratio: float | None,
+        count: int | None,
+        pattern: tuple[int, int, int] | None,
+        nan: str,
+        seed: int | None,
+        named: bool,
+    ) -> list[tuple[int, int, float | None, int]]: ...
+    def inspect(
+        self, places: list[tuple[int, int]], progress: Callable[[int], None] | None
+    ) -> tuple[list[_Facts], _Facts]: ...
+    def num_passed(self, places: list[tuple[int, int]]) -> int: ...

@@ -7,7 +7,7 @@ from typing import Literal, overload
 import numpy as np
 
 from rustprune import _rustprune
-from rustprune._arrays import Bools, Bytes, packed_shape
+from rustprune._arrays import Bools, Bytes, new_mask
 from rustprune._request import NofM, ShapeLike, amount, groups, sizes, whole
 
 
@@ -72,20 +72,20 @@ def random_mask(
     TypeError
         If something is not of a type named above.
     ValueError
-        If a number is out of range; if both or neither of `ratio` and `count` are given, or one with a pattern, or
-        `count` or `pattern` with `bernoulli`; if a group does not divide its axis.
+        If a number is out of range; if both or neither of `ratio` and `count` are given, or one with a
+        pattern, or `count` or `pattern` with `bernoulli`; if a group does not divide its axis.
 
     Notes
     -----
-    Every set of the number of entries asked for has the same probability, and so has every choice of N in each
-    group. The mask is a function of the other parameters: ``mask(weights, ratio, method="random", seed=seed)`` of one
-    array of that shape is the same one. Bits come from Philox4x32-10 [1]_; they do not depend on the number of
-    threads or the instruction set.
+    Every set of the number of entries asked for has the same probability, and so has every choice of N in
+    each group. The mask is a function of the parameters, and the same as ``mask(weights, ratio,
+    method="random", seed=seed)`` of one array of that shape. Bits come from Philox4x32-10 [1]_; they do not
+    depend on the number of threads or the instruction set.
 
     References
     ----------
-    .. [1] J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-       SC 2011.
+    .. [1] J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
+       3", SC 2011.
 
     Examples
     --------
@@ -97,9 +97,9 @@ def random_mask(
     lengths = sizes(shape)
     if bernoulli and (count is not None or pattern is not None):
         raise ValueError(f"count and pattern must be left out with bernoulli, got {count=}, {pattern=}")
-    ratio, count = amount(ratio, count, pattern)
-    [grouped], axis = groups(pattern, ["mask"], [lengths])
-    made = np.empty(packed_shape(lengths) if packed else lengths, np.uint8 if packed else np.bool_)
+    ratio, count = amount(ratio, count)
+    [grouped], axis = groups(pattern, ["shape"], [lengths])
+    made = new_mask(lengths, packed=packed)
     output = made.reshape(-1).view(np.uint8)
     _rustprune.random_mask(grouped, output, packed, ratio, count, axis, whole("seed", seed), bernoulli)
     return made

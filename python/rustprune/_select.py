@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, overload
 
 from rustprune import _rustprune
 from rustprune._arrays import (
@@ -12,14 +11,30 @@ from rustprune._arrays import (
     Batch,
     Bools,
     Bytes,
+    check_disjoint,
+    existing_masks,
     flat,
     floats,
-    mask_outputs,
-    masks,
+    given_masks,
+    new_masks,
 )
-from rustprune._request import Asked, MaskOptions, Method, Nan, NofM, Scope, SelectOptions, checked, one_of
+from rustprune._request import (
+    Asked,
+    MaskOptions,
+    Method,
+    Nan,
+    NofM,
+    Scope,
+    SelectOptions,
+    checked,
+    number,
+    score_of,
+    whole,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import Tensor
 
 Ratio: TypeAlias = float | None
@@ -55,32 +70,16 @@ def mask(
 ) -> dict[str, Bytes]: ...
 @overload
 def mask(
-    weights: tuple[Tensor, ...], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[MaskOptions]
-) -> tuple[Tensor, ...]: ...
-@overload
-def mask(
-    weights: tuple[Array, ...],
-    ratio: Ratio = ...,
-    *,
-    packed: Literal[False] = ...,
-    **rest: Unpack[MaskOptions],
-) -> tuple[Bools, ...]: ...
-@overload
-def mask(
-    weights: tuple[Array, ...], ratio: Ratio = ..., *, packed: Literal[True], **rest: Unpack[MaskOptions]
-) -> tuple[Bytes, ...]: ...
-@overload
-def mask(
     weights: Sequence[Tensor], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[MaskOptions]
-) -> list[Tensor]: ...
+) -> Sequence[Tensor]: ...
 @overload
 def mask(
     weights: Sequence[Array], ratio: Ratio = ..., *, packed: Literal[False] = ..., **rest: Unpack[MaskOptions]
-) -> list[Bools]: ...
+) -> Sequence[Bools]: ...
 @overload
 def mask(
     weights: Sequence[Array], ratio: Ratio = ..., *, packed: Literal[True], **rest: Unpack[MaskOptions]
-) -> list[Bytes]: ...
+) -> Sequence[Bytes]: ...
 def mask(
     weights: Arrays,
     ratio: float | None = None,
@@ -100,9 +99,10 @@ def mask(
     Parameters
     ----------
     weights : array, or mapping or sequence of arrays
-        NumPy arrays, torch CPU tensors, or anything with ``__dlpack__`` in CPU memory; of dtype float64, float32,
-        float16, bfloat16, float8_e4m3fn or float8_e5m2; of any shape, layout and byte order. Only what is not
-        contiguous in native byte order is copied. Tensors that require a gradient are read as if detached.
+        NumPy arrays, torch CPU tensors, or anything with ``__dlpack__`` in CPU memory; of dtype float64,
+        float32, float16, bfloat16, float8_e4m3fn or float8_e5m2; of any shape, layout and byte order. Only
+        what is not contiguous in native byte order is copied. Tensors that require a gradient are read as if
+        detached.
     ratio : float
         Fraction to prune, in [0, 1]: of `n` entries, ``num_pruned(n, ratio)``.
     count : int
@@ -110,36 +110,39 @@ def mask(
     method : {"magnitude", "random"}
         What is kept: the largest ``abs(weights)``, or a uniformly random set.
     scope : {"row", "tensor", "global"}
-        What `ratio` or `count` is taken of: each row of the matrix view ``(shape[0], -1)`` (an array of fewer than
-        two dimensions is one row), each array, or all arrays together.
+        What `ratio` or `count` is taken of: each row of the matrix view ``(shape[0], -1)`` (an array of fewer
+        than two dimensions is one row), each array, or all arrays together.
     pattern : str or NofM, optional
         Keep ``"N:M"``, N of every M consecutive entries, instead of a `ratio` or `count` and a `scope`.
     where : like the result, optional
-        An existing mask, plain or packed. What it prunes stays pruned and counts towards the number asked for.
+        An existing mask, plain or packed. What it prunes stays pruned and counts towards the number asked
+        for.
     nan : {"raise", "keep", "prune"}
-        Whether NaN is an error, ranks above infinity, or below everything. Not looked at where `where` prunes, nor
-        by the random method.
+        Whether NaN is an error, ranks above infinity, or below everything. Not looked at where `where`
+        prunes, nor by the random method.
     seed : int
         For the random method, in [0, 2**64).
     packed : bool
         Return 8 entries to a byte, as by ``numpy.packbits(mask, axis=-1, bitorder="little")``.
     out : like the result, optional
-        Write the mask there, in row-major order, and return it. Must not share memory with `weights` or `where`.
+        Write the mask there, in row-major order, and return it. Must not share memory with `weights` or
+        `where`.
 
     Returns
     -------
     array, or dict, tuple or list of arrays
-        True = kept, in the container and shape of `weights`: bool NumPy arrays, bool tensors for tensors; uint8
-        if packed, with ``ceil(n / 8)`` bytes for a last axis of `n`.
+        True = kept, in the container and shape of `weights`: bool NumPy arrays, bool tensors for tensors;
+        uint8 if packed, with ``ceil(n / 8)`` bytes for a last axis of `n`.
 
     Raises
     ------
     TypeError
         If something is not of a type or dtype named above, not in CPU memory, or `out` cannot be written.
     ValueError
-        If `ratio` is outside [0, 1]; if both or neither of `ratio` and `count` are given; if more entries than
-        there are, or fewer than `where` prunes, are to be pruned; if a group does not divide its axis; if there is
-        NaN under ``nan="raise"``; if a shape or a word is not one named above. Nothing has been written then.
+        If `ratio` is outside [0, 1]; if both or neither of `ratio` and `count` are given; if more entries
+        than there are, or fewer than `where` prunes, are to be pruned; if a group does not divide its axis;
+        if there is NaN under ``nan="raise"``; if a shape or a word is not one named above. Nothing has been
+        written then.
 
     See Also
     --------
@@ -148,15 +151,15 @@ def mask(
 
     Notes
     -----
-    The kept set is the prefix of the total order (score descending, position ascending), of exactly the length
-    asked for: of equal scores the lowest row-major index is kept first, in an earlier array before a later one.
-    It does not depend on the number of threads or the instruction set. ``-0.0`` equals ``0.0``, and subnormals are
-    never flushed.
+    The kept set is the prefix of the total order (score descending, position ascending), of exactly the
+    length asked for: of equal scores the lowest row-major index is kept first, in an earlier array before a
+    later one. It does not depend on the number of threads or the instruction set. ``-0.0`` equals ``0.0``,
+    and subnormals are never flushed.
 
     A random mask is a function of seed, shape, number to prune, and the array's key in a mapping or else its
     position.
 
-    Extra memory is below 0.1 byte per entry; time is linear in the number of entries. Ctrl-C ends the call.
+    Extra memory is below 0.1 byte per entry, time linear in their number. Ctrl-C ends the call.
 
     Examples
     --------
@@ -172,7 +175,7 @@ def mask(
         where,
         out,
         packed=packed,
-        score=method,
+        score=score_of(method),
         scope=scope,
         ratio=ratio,
         count=count,
@@ -212,24 +215,8 @@ def select(
 ) -> dict[str, Bytes]: ...
 @overload
 def select(
-    scores: tuple[Tensor, ...], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[SelectOptions]
-) -> tuple[Tensor, ...]: ...
-@overload
-def select(
-    scores: tuple[Array, ...],
-    ratio: Ratio = ...,
-    *,
-    packed: Literal[False] = ...,
-    **rest: Unpack[SelectOptions],
-) -> tuple[Bools, ...]: ...
-@overload
-def select(
-    scores: tuple[Array, ...], ratio: Ratio = ..., *, packed: Literal[True], **rest: Unpack[SelectOptions]
-) -> tuple[Bytes, ...]: ...
-@overload
-def select(
     scores: Sequence[Tensor], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[SelectOptions]
-) -> list[Tensor]: ...
+) -> Sequence[Tensor]: ...
 @overload
 def select(
     scores: Sequence[Array],
@@ -237,11 +224,11 @@ def select(
     *,
     packed: Literal[False] = ...,
     **rest: Unpack[SelectOptions],
-) -> list[Bools]: ...
+) -> Sequence[Bools]: ...
 @overload
 def select(
     scores: Sequence[Array], ratio: Ratio = ..., *, packed: Literal[True], **rest: Unpack[SelectOptions]
-) -> list[Bytes]: ...
+) -> Sequence[Bytes]: ...
 def select(
     scores: Arrays,
     ratio: float | None = None,
@@ -331,8 +318,14 @@ def _mask(batch: Batch, where: object, out: object, *, packed: bool, **asked: Un
     shapes = [words.shape for words in arrays]
     grouped, request = checked(batch, shapes, **asked)
     kept = existing_masks(batch, where, shapes)
-    result, outputs = mask_outputs(batch, out, shapes, packed=packed)
     entries = [flat(words) for words in arrays]
+    if out is None:
+        result, outputs = new_masks(batch, shapes, packed=packed)
+    else:
+        result, outputs = out, given_masks(batch.match("out", out), shapes, packed=packed)
+        check_disjoint(
+            batch.label("out of ", outputs), batch.label("", arrays) | batch.label("where of ", kept)
+        )
     preserve = out is not None
     _rustprune.select(batch.names, dtypes, entries, grouped, kept, outputs, packed, preserve, *request)
     return result

@@ -12,7 +12,7 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        Number of threads; 0 goes back to the default: the environment variable ``RUSTPRUNE_NUM_THREADS``, else
+        Number of threads, at least 1. The default is the environment variable ``RUSTPRUNE_NUM_THREADS``, else
         ``RAYON_NUM_THREADS``, else the number of processors this process may use.
 
     Raises
@@ -20,11 +20,11 @@ def set_num_threads(n: int) -> None:
     TypeError
         If `n` is not an int.
     ValueError
-        If `n` is negative.
+        If `n` is less than 1.
 
     Notes
     -----
-    The answers do not depend on it.
+    The answer of no function depends on it.
 
     Examples
     --------
@@ -32,9 +32,8 @@ def set_num_threads(n: int) -> None:
     >>> rustprune.set_num_threads(2)
     >>> rustprune.get_num_threads()
     2
-    >>> rustprune.set_num_threads(0)
     """
-    _rustprune.set_num_threads(whole("n", n, bits=16))
+    _rustprune.set_num_threads(whole("n", n))
 
 
 def get_num_threads() -> int:
@@ -44,5 +43,12 @@ def get_num_threads() -> int:
     -------
     int
         The number set, or the default: see `set_num_threads`.
+
+    Examples
+    --------
+    >>> import rustprune
+    >>> rustprune.set_num_threads(3)
+    >>> rustprune.get_num_threads()
+    3
     """
     return _rustprune.get_num_threads()

@@ -47,7 +47,8 @@ impl Checkpoint {
     }
 
     /// See `rustprune._checkpoint.prune_checkpoint`. `places` are file and tensor by number, in the order of
-    /// ties; `masks` is the side file and its notes.
+    /// ties; `masks` is the side file and its notes. The axis of a pattern is that of each tensor and not the
+    /// one given.
     #[expect(clippy::too_many_arguments, reason = "the parameters of the Python function")]
     fn prune(
         &self,
@@ -55,18 +56,17 @@ impl Checkpoint {
         places: Vec<(usize, usize)>,
         outputs: Option<Vec<PathBuf>>,
         masks: Option<(PathBuf, BTreeMap<String, String>)>,
+        progress: Option<Py<PyAny>>,
         score: &str,
         scope: &str,
         ratio: Option<f64>,
         count: Option<u64>,
-        pattern: Option<(u32, u32)>,
+        pattern: Option<(u32, u32, usize)>,
         nan: &str,
         seed: Option<u64>,
-        progress: Option<Py<PyAny>>,
+        named: bool,
     ) -> PyResult<Vec<Summary>> {
-        // The axis of a pattern is that of each tensor: see `Targets::layouts`.
-        let pattern = pattern.map(|(kept, group)| (kept, group, 0));
-        let words = Words { score, scope, ratio, count, pattern, nan, seed, named: true };
+        let words = Words { score, scope, ratio, count, pattern, nan, seed, named };
         let targets = Targets::new(&self.shards, &places)?;
         let names: Vec<_> = (0..places.len()).map(|part| targets.name(part)).collect();
         let request = words.request(&names)?;

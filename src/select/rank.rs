@@ -108,15 +108,15 @@ impl<K: Key> Step<K> {
         Self { at: ranking.native(dtype, cut.key), after, boundary }
     }
 
-    /// The one threshold of the entries `start..end`, `None` if the boundary is among them.
+    /// The threshold of entries before `end` and not before the boundary, or of all if none is.
     #[inline]
-    pub fn threshold(self, start: usize, end: usize) -> Option<K> {
-        if end <= self.boundary {
-            Some(self.at)
-        } else if self.boundary <= start || self.at == self.after {
-            Some(self.after)
-        } else {
-            None
-        }
+    pub fn threshold(self, end: usize) -> K {
+        if end <= self.boundary { self.at } else { self.after }
+    }
+
+    /// Whether the entries `start..end` have two thresholds.
+    #[inline]
+    pub fn is_inside(self, start: usize, end: usize) -> bool {
+        start < self.boundary && self.boundary < end && self.at != self.after
     }
 }

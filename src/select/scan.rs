@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::mask::{Grid, Output};
+use crate::mask::{Grid, Output, words_of_bytes};
 use crate::parallel::{Context, for_each};
 use crate::select::rank::{Cut, Ranking, Step};
-use crate::simd::{Kernels, Key, Thresholds, Word, with_kernels};
+use crate::simd::{Kernels, Key, Word, with_kernels};
 use crate::source::{ReadBuffer, Source, for_bits};
 
 /// Entries whose keys are held at once: they stay in the first-level cache.
@@ -94,7 +94,7 @@ pub(crate) fn scan<S: Source + ?Sized>(
 fn scan_piece<W: Word, S: Source + ?Sized>(
     kernels: impl Kernels,
     source: &S,
-    words: &[W],
+    entries: &[W],
     piece: &mut Piece<'_>,
     ranking: Ranking,
     mut bracket: Bracket,
@@ -108,47 +108,43 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
         // Too many candidates elsewhere: the pass has failed, so none need be kept here.
         bracket.low = bracket.high;
     }
-    let step = |cut| Step::<W::Key>::new(ranking, dtype, cut, piece.position, words.len());
-    let (high, middle, low) = (step(bracket.high), step(bracket.middle), step(bracket.low));
+    let steps = [bracket.high, bracket.middle, bracket.low]
+        .map(|cut| Step::<W::Key>::new(ranking, dtype, cut, piece.position, entries.len()));
     (piece.certain, piece.nan) = (0, false);
     piece.candidates.clear();
     piece.keys.clear();
 
-    let mut keys = [W::Key::MIN; BLOCK];
-    let (mut guess, mut between) = ([0; BLOCK / 64], [0; BLOCK / 64]);
-    for (number, block) in words.chunks(BLOCK).enumerate() {
+    let mut rows = [[0; BLOCK / 64]; 3];
+    let mut other = [[0; BLOCK / 64]; 3];
+    let mut words = Vec::new();
+    for (number, block) in entries.chunks(BLOCK).enumerate() {
         let (start, end) = (number * BLOCK, number * BLOCK + block.len());
-        let keys = &mut keys[..block.len()];
-        let (guess, between) = (&mut guess[..block.len().div_ceil(64)], &mut between[..block.len().div_ceil(64)]);
-        let mut nan = kernels.keys(block, recipe, keys);
+        let used = block.len().div_ceil(64);
+        let mut nan = kernels.classify(block, recipe, steps.map(|step| step.threshold(end)), slices(&mut rows, used));
+        if steps.iter().any(|step| step.is_inside(start, end)) {
+            kernels.classify(block, recipe, steps.map(|step| step.at), slices(&mut other, used));
+            for ((row, other), step) in rows.iter_mut().zip(&other).zip(steps) {
+                blend(row, other, step.boundary.saturating_sub(start));
+            }
+        }
         if let Some(kept) = kept {
-            exclude(keys, &kept[start..end]);
-            nan = nan && keys.contains(&recipe.nan);
+            words_of_bytes(&kept[start..end], &mut words);
+            rows.iter_mut().for_each(|row| row.iter_mut().zip(&words).for_each(|(row, kept)| *row &= kept));
+            nan = nan && (start..end).any(|at| kept[at] != 0 && entries[at].magnitude() > recipe.limit);
         }
         piece.nan |= nan;
-        let thresholds = [high, middle, low].map(|step| step.threshold(start, end));
-        if let [Some(high), Some(middle), Some(low)] = thresholds {
-            piece.certain += kernels.classify(keys, Thresholds { high, middle, low }, guess, between);
-        } else {
-            let mut certain = [0; BLOCK / 64];
-            cut_words(kernels, keys, high, start, &mut certain);
-            cut_words(kernels, keys, middle, start, guess);
-            cut_words(kernels, keys, low, start, between);
-            for (between, certain) in between.iter_mut().zip(certain) {
-                *between &= !certain;
-            }
-            piece.certain += certain.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-        }
+        let [high, middle, low] = &rows;
         if let Some(output) = &mut piece.output {
-            output.write(ctx.level, start, block.len(), guess);
+            output.write(ctx.level, start, block.len(), &middle[..used]);
         }
-        for (number, &word) in between.iter().enumerate() {
-            let mut word = word;
-            while word != 0 {
-                let at = number * 64 + word.trailing_zeros() as usize;
+        for (number, (high, low)) in high[..used].iter().zip(low).enumerate() {
+            piece.certain += u64::from(high.count_ones());
+            let mut between = low & !high;
+            while between != 0 {
+                let at = number * 64 + between.trailing_zeros() as usize;
                 piece.candidates.push((start + at) as u16);
-                piece.keys.push(ranking.lift(dtype, keys[at].to_i64()));
-                word &= word - 1;
+                piece.keys.push(ranking.lift(dtype, recipe.key(block[at]).to_i64()));
+                between &= between - 1;
             }
         }
     }
@@ -159,6 +155,19 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
     piece.keys.shrink_to_fit();
 }
 
+fn slices(rows: &mut [[u64; BLOCK / 64]; 3], used: usize) -> [&mut [u64]; 3] {
+    rows.each_mut().map(|row| &mut row[..used])
+}
+
+/// Takes the bits before `boundary` from `before`.
+fn blend(words: &mut [u64], before: &[u64], boundary: usize) {
+    for (number, (word, before)) in words.iter_mut().zip(before).enumerate() {
+        let bits = boundary.saturating_sub(number * 64).min(64) as u32;
+        let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+        *word = before & mask | *word & !mask;
+    }
+}
+
 /// The bits that a cut keeps of one block of a piece, `start` being the block's first entry.
 pub(crate) fn cut_words<K: Key>(
     kernels: impl Kernels,
@@ -167,17 +176,12 @@ pub(crate) fn cut_words<K: Key>(
     start: usize,
     words: &mut [u64],
 ) {
-    if let Some(threshold) = step.threshold(start, start + keys.len()) {
-        return kernels.at_least(keys, threshold, words);
-    }
-    let boundary = step.boundary - start;
-    let mut before = [0; BLOCK / 64];
-    kernels.at_least(keys, step.at, &mut before);
-    kernels.at_least(keys, step.after, words);
-    for (number, (word, before)) in words.iter_mut().zip(before).enumerate() {
-        let bits = boundary.saturating_sub(number * 64).min(64) as u32;
-        let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
-        *word = before & mask | *word & !mask;
+    let end = start + keys.len();
+    kernels.at_least(keys, step.threshold(end), words);
+    if step.is_inside(start, end) {
+        let mut before = [0; BLOCK / 64];
+        kernels.at_least(keys, step.at, &mut before);
+        blend(words, &before, step.boundary - start);
     }
 }
 

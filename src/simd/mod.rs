@@ -7,9 +7,11 @@ use std::sync::OnceLock;
 
 use bytemuck::Pod;
 
-pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub(crate) mod portable;
 
 /// Name of the environment variable that caps the level.
 const CAP: &str = "RUSTPRUNE_SIMD";
@@ -102,15 +104,14 @@ pub(crate) struct Recipe<K> {
     pub nan: K,
 }
 
-/// Three thresholds, `high >= middle >= low`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Thresholds<K> {
-    /// At or above it an entry is kept whatever the candidates are.
-    pub high: K,
-    /// At or above it an entry is guessed to be kept.
-    pub middle: K,
-    /// From here to below `high` an entry is a candidate.
-    pub low: K,
+impl<K: Key> Recipe<K> {
+    /// The key of one entry.
+    #[inline(always)]
+    pub fn key<W: Word<Key = K>>(self, word: W) -> K {
+        let magnitude = word.magnitude();
+        let value = if self.signed && word.is_negative() { -magnitude } else { magnitude };
+        if magnitude > self.limit { self.nan } else { value }
+    }
 }
 
 /// What every level computes. Slices of bits are 64 entries a word, entry `i` at bit `i % 64` of word
@@ -122,15 +123,14 @@ pub(crate) trait Kernels: Copy {
     /// Sets the bit of each key at or above `threshold`.
     fn at_least<K: Key>(self, keys: &[K], threshold: K, words: &mut [u64]);
 
-    /// Sets the bits at or above `middle` and the bits of candidates; returns how many keys are at or
-    /// above `high`.
-    fn classify<K: Key>(
+    /// Sets the bits of the entries whose keys are at or above each threshold; returns whether any is NaN.
+    fn classify<W: Word>(
         self,
-        keys: &[K],
-        thresholds: Thresholds<K>,
-        kept: &mut [u64],
-        candidates: &mut [u64],
-    ) -> u64;
+        bits: &[W],
+        recipe: Recipe<W::Key>,
+        thresholds: [W::Key; 3],
+        words: [&mut [u64]; 3],
+    ) -> bool;
 
     /// Sets the bits of the `kept` highest keys of every `group` consecutive ones, the earlier of equals.
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]);
@@ -146,6 +146,12 @@ pub(crate) trait Kernels: Copy {
     fn bernoulli(self, coin: &crate::sample::Coin, first_group: u64, words: &mut [u64]);
 }
 
+/// Splits three rows of words at the same place.
+fn split_words(words: [&mut [u64]; 3], at: usize) -> ([&mut [u64]; 3], [&mut [u64]; 3]) {
+    let [(a, x), (b, y), (c, z)] = words.map(|words| words.split_at_mut(at));
+    ([a, b, c], [x, y, z])
+}
+
 /// The instruction set that the kernels use.
 #[derive(Debug, Clone, Copy)]
 pub struct Level(Token);
@@ -154,18 +160,23 @@ pub struct Level(Token);
 pub(crate) enum Token {
     Portable(portable::Portable),
     #[cfg(target_arch = "x86_64")]
-    Avx2(x86::Avx2),
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
 }
 
 impl Level {
     /// Every level that this CPU has, the portable one first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        let portable = [Self(Token::Portable(portable::Portable))];
-        #[cfg(target_arch = "x86_64")]
-        return portable.into_iter().chain(x86::Avx2::detect().map(|it| Self(Token::Avx2(it)))).collect();
-        #[cfg(not(target_arch = "x86_64"))]
-        portable.to_vec()
+        let levels = [
+            Some(Token::Portable(portable::Portable)),
+            #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::detect().map(Token::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            avx512::Avx512::detect().map(Token::Avx512),
+        ];
+        levels.into_iter().flatten().map(Self).collect()
     }
 
     /// The best level of this CPU, capped by the environment variable `RUSTPRUNE_SIMD` (the name of a
@@ -183,13 +194,15 @@ impl Level {
         })
     }
 
-    /// Its name: `portable` or `avx2`.
+    /// Its name: `portable`, `avx2` or `avx512`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
             Token::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => "avx512",
         }
     }
 
@@ -205,6 +218,8 @@ macro_rules! with_kernels {
             $crate::simd::Token::Portable($kernels) => $body,
             #[cfg(target_arch = "x86_64")]
             $crate::simd::Token::Avx2($kernels) => $body,
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Token::Avx512($kernels) => $body,
         }
     };
 }

@@ -1,6 +1,6 @@
 //! The definition of every kernel, in safe scalar code that the compiler vectorises where it can.
 
-use super::{Kernels, Key, Recipe, Thresholds, Word};
+use super::{Kernels, Key, Recipe, Word};
 use crate::sample::Coin;
 
 /// Needs nothing of the CPU.
@@ -10,22 +10,10 @@ pub(crate) struct Portable;
 impl Kernels for Portable {
     #[inline(always)]
     fn keys<W: Word>(self, bits: &[W], recipe: Recipe<W::Key>, keys: &mut [W::Key]) -> bool {
-        let Recipe { signed, limit, nan } = recipe;
         let mut any_nan = false;
-        // One loop for each kind, so that the choice is not made for each entry.
-        if signed {
-            for (key, &word) in keys.iter_mut().zip(bits) {
-                let magnitude = word.magnitude();
-                let value = if word.is_negative() { -magnitude } else { magnitude };
-                *key = if magnitude > limit { nan } else { value };
-                any_nan |= magnitude > limit;
-            }
-        } else {
-            for (key, &word) in keys.iter_mut().zip(bits) {
-                let magnitude = word.magnitude();
-                *key = if magnitude > limit { nan } else { magnitude };
-                any_nan |= magnitude > limit;
-            }
+        for (key, &word) in keys.iter_mut().zip(bits) {
+            *key = recipe.key(word);
+            any_nan |= word.magnitude() > recipe.limit;
         }
         any_nan
     }
@@ -38,22 +26,22 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
-    fn classify<K: Key>(
+    fn classify<W: Word>(
         self,
-        keys: &[K],
-        thresholds: Thresholds<K>,
-        kept: &mut [u64],
-        candidates: &mut [u64],
-    ) -> u64 {
-        let Thresholds { high, middle, low } = thresholds;
-        let mut certain = 0;
-        for ((block, kept), candidates) in keys.chunks(64).zip(kept).zip(candidates) {
-            let high = gather(block, |key| key >= high);
-            *kept = gather(block, |key| key >= middle);
-            *candidates = gather(block, |key| key >= low) & !high;
-            certain += u64::from(high.count_ones());
+        bits: &[W],
+        recipe: Recipe<W::Key>,
+        thresholds: [W::Key; 3],
+        words: [&mut [u64]; 3],
+    ) -> bool {
+        let [high, middle, low] = words;
+        let mut keys = [W::Key::MIN; 64];
+        let mut any_nan = false;
+        for (((block, high), middle), low) in bits.chunks(64).zip(high).zip(middle).zip(low) {
+            let keys = &mut keys[..block.len()];
+            any_nan |= self.keys(block, recipe, keys);
+            [*high, *middle, *low] = thresholds.map(|threshold| gather(keys, |key| key >= threshold));
         }
-        certain
+        any_nan
     }
 
     #[inline(always)]

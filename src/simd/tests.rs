@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Kernels, Key, Level, Recipe, Thresholds, Word, with_kernels};
+use super::{Kernels, Key, Level, Recipe, Word, with_kernels};
 use crate::dtype::DType;
 use crate::sample::{Coin, Stream};
 
@@ -90,29 +90,28 @@ fn keys_are_the_values_in_order_on_every_level() {
 fn comparisons_agree<W: Word>() {
     for (seed, len) in lengths().enumerate() {
         let bits = words::<W>(len, 77 + seed as u64);
-        let (keys, _) = keys_of(portable(), &bits, recipes::<W>()[0]);
-        let mut thresholds = vec![W::Key::MIN, W::Key::MAX];
-        thresholds.extend(keys.iter().copied().take(5));
-        for level in Level::available() {
-            for &middle in &thresholds {
-                let high = thresholds.iter().copied().filter(|&high| high >= middle).min().unwrap_or(middle);
-                let low = thresholds.iter().copied().filter(|&low| low <= middle).min().unwrap_or(middle);
-                // One word more than is needed catches overruns.
-                let used = len.div_ceil(64);
-                let mut kept = vec![CANARY; used + 1];
-                let mut between = vec![CANARY; used + 1];
-                let certain = with_kernels!(level, kernels => kernels.classify(
-                    &keys, Thresholds { high, middle, low }, &mut kept[..used], &mut between[..used]));
-                let mut plain = vec![CANARY; used + 1];
-                with_kernels!(level, kernels => kernels.at_least(&keys, middle, &mut plain[..used]));
-                assert_eq!([kept[used], between[used], plain[used]], [CANARY; 3]);
-                assert_eq!(kept, plain);
-                assert_eq!(certain, keys.iter().filter(|&&key| key >= high).count() as u64);
-                for at in 0..used * 64 {
-                    let bit = |words: &[u64]| words[at / 64] >> (at % 64) & 1 == 1;
-                    let key = keys.get(at);
-                    assert_eq!(bit(&kept), key.is_some_and(|&key| key >= middle));
-                    assert_eq!(bit(&between), key.is_some_and(|&key| low <= key && key < high));
+        for recipe in recipes::<W>() {
+            let (keys, any_nan) = keys_of(portable(), &bits, recipe);
+            let mut thresholds = vec![W::Key::MIN, W::Key::MAX];
+            thresholds.extend(keys.iter().copied().take(3));
+            for level in Level::available() {
+                for (at, &middle) in thresholds.iter().enumerate() {
+                    let three = [thresholds[(at + 1) % thresholds.len()], middle, thresholds[0]];
+                    // One word more than is needed catches overruns.
+                    let used = len.div_ceil(64);
+                    let mut rows = vec![vec![CANARY; used + 1]; 4];
+                    let [high, kept, low, plain] = &mut rows[..] else { return };
+                    let words = [&mut high[..used], &mut kept[..used], &mut low[..used]];
+                    let nan = with_kernels!(level, kernels => kernels.classify(&bits, recipe, three, words));
+                    with_kernels!(level, kernels => kernels.at_least(&keys, middle, &mut plain[..used]));
+                    assert_eq!(nan, any_nan);
+                    for (row, threshold) in rows.iter().zip([three[0], middle, three[2], middle]) {
+                        assert_eq!(row[used], CANARY);
+                        for at in 0..used * 64 {
+                            let expected = keys.get(at).is_some_and(|&key| key >= threshold);
+                            assert_eq!(row[at / 64] >> (at % 64) & 1 == 1, expected, "{level:?} {at} of {len}");
+                        }
+                    }
                 }
             }
         }

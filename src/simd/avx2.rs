@@ -1,4 +1,4 @@
-//! The `x86_64` level.
+//! AVX2.
 //!
 //! Kernels whose loops are vertical are the portable text compiled again for the instruction set; those that
 //! gather comparisons into bits are written with intrinsics.
@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 };
 
 use super::portable::Portable;
-use super::{Kernels, Key, Recipe, Thresholds, Word};
+use super::{Kernels, Key, Recipe, Word, split_words};
 use crate::sample::Coin;
 
 /// Proof that this CPU has AVX2, POPCNT, BMI1, BMI2 and LZCNT.
@@ -31,16 +31,6 @@ impl Avx2 {
     }
 }
 
-/// A safe kernel, and its one call from the token that proves that the CPU can run it.
-macro_rules! call {
-    (<$($generic:ident: $bound:ident),*> ($($name:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {{
-        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
-        fn kernel<$($generic: $bound),*>($($name: $type),*) $(-> $result)? $body
-        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
-        unsafe { kernel($($name),*) }
-    }};
-}
-
 impl Kernels for Avx2 {
     fn keys<W: Word>(self, bits: &[W], recipe: Recipe<W::Key>, keys: &mut [W::Key]) -> bool {
         #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
@@ -52,73 +42,96 @@ impl Kernels for Avx2 {
     }
 
     fn at_least<K: Key>(self, keys: &[K], threshold: K, words: &mut [u64]) {
-        call!(<K: Key>(keys: &[K], threshold: K, words: &mut [u64]) {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<K: Key>(keys: &[K], threshold: K, words: &mut [u64]) {
             let (blocks, tail) = keys.as_chunks();
             let (bulk, rest) = words.split_at_mut(blocks.len());
             for (word, block) in bulk.iter_mut().zip(blocks) {
                 *word = at_least_64(block, threshold);
             }
             Portable.at_least(tail, threshold, rest);
-        })
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(keys, threshold, words) }
     }
 
-    fn classify<K: Key>(
+    fn classify<W: Word>(
         self,
-        keys: &[K],
-        thresholds: Thresholds<K>,
-        kept: &mut [u64],
-        candidates: &mut [u64],
-    ) -> u64 {
-        call!(<K: Key>(keys: &[K], thresholds: Thresholds<K>, kept: &mut [u64], candidates: &mut [u64]) -> u64 {
-            let (blocks, tail) = keys.as_chunks();
-            let (kept, kept_rest) = kept.split_at_mut(blocks.len());
-            let (candidates, candidates_rest) = candidates.split_at_mut(blocks.len());
-            let mut certain = 0;
-            for ((block, kept), candidates) in blocks.iter().zip(kept).zip(candidates) {
-                let high = at_least_64(block, thresholds.high);
-                *kept = at_least_64(block, thresholds.middle);
-                *candidates = at_least_64(block, thresholds.low) & !high;
-                certain += u64::from(high.count_ones());
+        bits: &[W],
+        recipe: Recipe<W::Key>,
+        thresholds: [W::Key; 3],
+        words: [&mut [u64]; 3],
+    ) -> bool {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<W: Word>(
+            bits: &[W],
+            recipe: Recipe<W::Key>,
+            thresholds: [W::Key; 3],
+            words: [&mut [u64]; 3],
+        ) -> bool {
+            let (blocks, tail) = bits.as_chunks::<64>();
+            let ([high, middle, low], rest) = split_words(words, blocks.len());
+            let mut any_nan = Portable.classify(tail, recipe, thresholds, rest);
+            let mut keys = [W::Key::MIN; 64];
+            for (((block, high), middle), low) in blocks.iter().zip(high).zip(middle).zip(low) {
+                any_nan |= Portable.keys(block, recipe, &mut keys);
+                *high = at_least_64(&keys, thresholds[0]);
+                *middle = at_least_64(&keys, thresholds[1]);
+                *low = at_least_64(&keys, thresholds[2]);
             }
-            certain + Portable.classify(tail, thresholds, kept_rest, candidates_rest)
-        })
+            any_nan
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(bits, recipe, thresholds, words) }
     }
 
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
-        call!(<K: Key>(keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
-            let (blocks, tail) = keys.as_chunks();
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<K: Key>(keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
             if group != 4 || size_of::<K>() == 8 {
                 return Portable.n_of_m(keys, kept, group, words);
             }
+            let (blocks, tail) = keys.as_chunks();
             let (bulk, rest) = words.split_at_mut(blocks.len());
             for (word, block) in bulk.iter_mut().zip(blocks) {
                 *word = n_of_4(block, kept);
             }
             Portable.n_of_m(tail, kept, group, rest);
-        })
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(keys, kept, group, words) }
     }
 
     fn expand(self, words: &[u64], bytes: &mut [u8]) {
-        call!(<>(words: &[u64], bytes: &mut [u8]) {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel(words: &[u64], bytes: &mut [u8]) {
             let (blocks, tail) = bytes.as_chunks_mut();
             let (bulk, rest) = words.split_at(blocks.len());
             for (&word, block) in bulk.iter().zip(blocks) {
                 expand_64(word, block);
             }
             Portable.expand(rest, tail);
-        })
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(words, bytes) }
     }
 
     fn zero<W: Word>(self, words: &[u64], bits: &mut [W]) {
-        call!(<W: Word>(words: &[u64], bits: &mut [W]) {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<W: Word>(words: &[u64], bits: &mut [W]) {
             Portable.zero(words, bits);
-        })
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(words, bits) }
     }
 
     fn bernoulli(self, coin: &Coin, first_group: u64, words: &mut [u64]) {
-        call!(<>(coin: &Coin, first_group: u64, words: &mut [u64]) {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel(coin: &Coin, first_group: u64, words: &mut [u64]) {
             coin.fill::<8>(first_group, words);
-        })
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(coin, first_group, words) }
     }
 }
 

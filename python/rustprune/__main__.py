@@ -1,0 +1,5 @@
+"""``python -m rustprune``."""
+
+from rustprune.cli import main
+
+main()
