@@ -123,6 +123,9 @@ pub trait Source: Sync {
     /// [`crate::Error::Io`] when a file cannot be read.
     fn read<'a>(&'a self, part: usize, range: Range<usize>, buffer: &'a mut ReadBuffer) -> Result<Bits<'a>>;
 
+    /// Hints that the entry at `index` will be read soon.
+    fn prefetch(&self, _part: usize, _index: usize) {}
+
     /// The existing mask of a part, a byte per entry, nonzero = kept; `None` where all are.
     fn kept(&self, _part: usize) -> Option<&[u8]> {
         None
@@ -161,6 +164,11 @@ impl Source for [Array<'_>] {
 
     fn read<'a>(&'a self, part: usize, range: Range<usize>, _: &'a mut ReadBuffer) -> Result<Bits<'a>> {
         Ok(self[part].bits.slice(range))
+    }
+
+    fn prefetch(&self, part: usize, index: usize) {
+        // A load that nothing waits for: the next ones start before it ends.
+        for_bits!(self[part].bits, slice => drop(std::hint::black_box(slice.get(index).copied())));
     }
 
     fn kept(&self, part: usize) -> Option<&[u8]> {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import ml_dtypes
 import numpy as np
@@ -11,11 +12,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rustprune._request import Nan, Scope
 
-Weights: TypeAlias = NDArray[np.generic]
+Weights: TypeAlias = NDArray[Any]  # the formats of ml_dtypes have no static type
 Bools: TypeAlias = NDArray[np.bool_]
 
 DTYPES: list[np.dtype[np.generic]] = [
@@ -41,28 +40,27 @@ class Ask(TypedDict, total=False):
     nan: Nan
 
 
-def shapes(max_dims: int = 3, max_side: int = 9) -> st.SearchStrategy[tuple[int, ...]]:
-    """Shapes, of no axes and of length 0 too."""
-    return hnp.array_shapes(min_dims=0, max_dims=max_dims, min_side=0, max_side=max_side)
+# Of no axes and of length 0 too.
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9)
 
 
 @st.composite
-def tied(draw: st.DrawFn, shape: st.SearchStrategy[tuple[int, ...]] | None = None) -> Weights:
+def tied(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, ...]] = SHAPES) -> Weights:
     """Arrays of any dtype and few distinct values."""
-    values = hnp.arrays(np.float64, shape or shapes(), elements=st.sampled_from(TIED))
+    values = hnp.arrays(np.float64, shapes, elements=st.sampled_from(TIED))
     return draw(values).astype(draw(st.sampled_from(DTYPES)))
 
 
 @st.composite
-def any_bits(draw: st.DrawFn, shape: st.SearchStrategy[tuple[int, ...]] | None = None) -> Weights:
+def any_bits(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, ...]] = SHAPES) -> Weights:
     """Arrays of any dtype and any bits: NaN, infinities, subnormals, zeros of both signs."""
     dtype = draw(st.sampled_from(DTYPES))
-    return draw(hnp.arrays(np.dtype(f"u{dtype.itemsize}"), shape or shapes())).view(dtype)
+    return draw(hnp.arrays(np.dtype(f"u{dtype.itemsize}"), shapes)).view(dtype)
 
 
 def amounts(least: int) -> st.SearchStrategy[Ask]:
     """Ratios, or counts up to the least number of entries of a contest."""
-    ratio = st.floats(0.0, 1.0) | st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+    ratio = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(0.0, 1.0)
     return st.builds(Ask, ratio=ratio) | st.builds(Ask, count=st.integers(0, least))
 
 
@@ -85,9 +83,20 @@ def contest_sizes(arrays: list[Weights], scope: Scope) -> list[int]:
         return [sum(array.size for array in arrays)]
     if scope == "tensor":
         return [array.size for array in arrays]
-    return [int(np.prod(array.shape[1:] if array.ndim > 1 else array.shape)) for array in arrays]
+    return [math.prod(array.shape[1:] if array.ndim > 1 else array.shape) for array in arrays]
 
 
-def num_pruned(ask: Ask) -> Callable[[int], int]:
-    """Return the oracle's number of entries to prune of a contest."""
-    return lambda size: ask["count"] if "count" in ask else round(ask["ratio"] * size)
+class Exporter:
+    """An array that speaks DLPack and nothing else."""
+
+    def __init__(self, array: Weights, device: tuple[int, int] | None = None) -> None:
+        self.array = array
+        self.device = device or array.__dlpack_device__()
+
+    def __dlpack__(self, **options: object) -> object:
+        """Return NumPy's capsule."""
+        return self.array.__dlpack__(**options)  # type: ignore[arg-type]
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return the device given."""
+        return self.device

@@ -114,7 +114,8 @@ def writable_floats(batch: Batch) -> tuple[list[str], list[Words]]:
 
 def flat(words: Words) -> Words:
     """Return the entries in row-major and native byte order: a view where the layout allows, else a copy."""
-    return np.ascontiguousarray(words, _WORDS[words.itemsize]).reshape(-1)
+    aligned = words if words.flags.aligned else words.copy()
+    return np.ascontiguousarray(aligned, _WORDS[words.itemsize]).reshape(-1)
 
 
 def write_back(batch: Batch, arrays: list[Words], entries: list[Words]) -> None:

@@ -20,7 +20,7 @@ from rustprune._checkpoint.output import check_absent
 from rustprune._select import mask, num_pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -52,9 +52,9 @@ class Digits:
         """What is pruned: the matrices, not the biases."""
         return {name: param for name, param in self.params.items() if name.endswith(".weight")}
 
-    def accuracy(self, params: dict[str, Floats]) -> float:
+    def accuracy(self, params: Mapping[str, Floats]) -> float:
         """Return the fraction of the images that the classifier names rightly with ``params`` in place."""
-        singles = {name: param.astype(np.float32) for name, param in (self.params | params).items()}
+        singles = {name: param.astype(np.float32) for name, param in {**self.params, **params}.items()}
         signal = self.pixels.astype(np.float32) / 16.0
         for layer in ("fc1", "fc2"):
             signal = np.maximum(signal @ singles[f"{layer}.weight"].T + singles[f"{layer}.bias"], 0.0)
@@ -202,7 +202,7 @@ def plot(trials: list[Trial], dense: float, path: Path) -> None:
 
     figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for level, text, x in ((dense, "not pruned", 0.95), (0.1, "chance", 0.5)):
+    for level, text, x in ((dense, "not pruned", 0.94), (0.1, "chance", 0.5)):
         axes.axhline(level, color="0.6", linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
         axes.text(x, level + 0.01, text, color="0.4", va="bottom", fontsize=9)
     styles = zip(
@@ -215,7 +215,7 @@ def plot(trials: list[Trial], dense: float, path: Path) -> None:
         axes.plot(RATIOS, means, color=color, marker=marker, markersize=5, label=f"{method}, {how}")
         low, high = ([extreme(it.accuracy) for it in line] for extreme in (min, max))
         axes.fill_between(RATIOS, low, high, color=color, alpha=0.15, linewidth=0)
-    axes.set(xlabel="pruned weights (%)", ylabel="held-out images named rightly (%)")
+    axes.set(xlabel="pruned weights (%)", ylabel="held-out accuracy (%)")
     axes.set(xlim=(0.48, 1.0), ylim=(0.0, 1.05), yticks=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))

@@ -54,6 +54,10 @@ def mask(
 ) -> Bytes: ...
 @overload
 def mask(
+    weights: Array, ratio: Ratio = ..., *, packed: bool, **rest: Unpack[MaskOptions]
+) -> Bools | Bytes: ...
+@overload
+def mask(
     weights: Mapping[str, Tensor], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[MaskOptions]
 ) -> dict[str, Tensor]: ...
 @overload
@@ -70,6 +74,10 @@ def mask(
 ) -> dict[str, Bytes]: ...
 @overload
 def mask(
+    weights: Mapping[str, Array], ratio: Ratio = ..., *, packed: bool, **rest: Unpack[MaskOptions]
+) -> dict[str, Bools | Bytes]: ...
+@overload
+def mask(
     weights: Sequence[Tensor], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[MaskOptions]
 ) -> Sequence[Tensor]: ...
 @overload
@@ -80,6 +88,10 @@ def mask(
 def mask(
     weights: Sequence[Array], ratio: Ratio = ..., *, packed: Literal[True], **rest: Unpack[MaskOptions]
 ) -> Sequence[Bytes]: ...
+@overload
+def mask(
+    weights: Sequence[Array], ratio: Ratio = ..., *, packed: bool, **rest: Unpack[MaskOptions]
+) -> Sequence[Bools | Bytes]: ...
 def mask(
     weights: Arrays,
     ratio: float | None = None,
@@ -199,6 +211,10 @@ def select(
 ) -> Bytes: ...
 @overload
 def select(
+    scores: Array, ratio: Ratio = ..., *, packed: bool, **rest: Unpack[SelectOptions]
+) -> Bools | Bytes: ...
+@overload
+def select(
     scores: Mapping[str, Tensor], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[SelectOptions]
 ) -> dict[str, Tensor]: ...
 @overload
@@ -215,6 +231,10 @@ def select(
 ) -> dict[str, Bytes]: ...
 @overload
 def select(
+    scores: Mapping[str, Array], ratio: Ratio = ..., *, packed: bool, **rest: Unpack[SelectOptions]
+) -> dict[str, Bools | Bytes]: ...
+@overload
+def select(
     scores: Sequence[Tensor], ratio: Ratio = ..., *, packed: bool = ..., **rest: Unpack[SelectOptions]
 ) -> Sequence[Tensor]: ...
 @overload
@@ -229,6 +249,10 @@ def select(
 def select(
     scores: Sequence[Array], ratio: Ratio = ..., *, packed: Literal[True], **rest: Unpack[SelectOptions]
 ) -> Sequence[Bytes]: ...
+@overload
+def select(
+    scores: Sequence[Array], ratio: Ratio = ..., *, packed: bool, **rest: Unpack[SelectOptions]
+) -> Sequence[Bools | Bytes]: ...
 def select(
     scores: Arrays,
     ratio: float | None = None,

@@ -76,7 +76,9 @@ threads_option = click.option(
 @click.option("--ratio", type=float, help="Fraction of the entries to prune.")
 @click.option("--count", type=int, help="Number of entries to prune, instead of a fraction.")
 @click.option(
-    "--pattern", metavar="N:M", help="Keep N of each M entries, along input channels of convolutions; instead of both."
+    "--pattern",
+    metavar="N:M",
+    help="Keep N of each M entries, along input channels of convolutions; instead of both.",
 )
 @click.option("--method", type=click.Choice(get_args(Method)), default="magnitude", show_default=True)
 @click.option(
@@ -102,7 +104,9 @@ threads_option = click.option(
     "tensors of two or more dimensions named *.weight, but embeddings, norms and lm_head.",
 )
 @click.option("--ignore", multiple=True, metavar="PATTERN", help="Tensors to leave as they are; repeatable.")
-@click.option("--masks", type=PATH, metavar="FILE", help="Write the masks too, 1 bit per entry, to a .mask.safetensors.")
+@click.option(
+    "--masks", type=PATH, metavar="FILE", help="Write the masks too, 1 bit per entry, to a .mask.safetensors."
+)
 @click.option("--dry-run", is_flag=True, help="Decide and report, and write nothing.")
 @click.option(
     "--in-place",
@@ -114,7 +118,9 @@ threads_option = click.option(
 @threads_option
 @json_option
 @quiet_option
-def prune(src: Path, out: Path | None, *, threads: int | None, as_json: bool, quiet: bool, **options: object) -> None:
+def prune(
+    src: Path, out: Path | None, *, threads: int | None, as_json: bool, quiet: bool, **options: object
+) -> None:
     """Write OUT, a copy of SRC with zeros in its pruned entries and every other byte as it was."""
     from rustprune import _checkpoint
 
@@ -171,6 +177,7 @@ def progress(label: str, *, shown: bool) -> Iterator[Callable[[int, int], None] 
             bar.update(done - bar.pos)
 
         yield tell
+        tell(bar.length or 1, bar.length or 1)
 
 
 def tell_report(
@@ -200,7 +207,9 @@ def prune_text(report: PruneReport) -> Iterator[str]:
 
 def inspect_text(report: InspectReport) -> Iterator[str]:
     """Yield the lines of a table with a row per tensor."""
-    patterns = [*dict.fromkeys(name for row in (*report.tensors,) if row.statistics for name in row.statistics.n_of_m)]
+    patterns = [
+        *dict.fromkeys(name for row in (*report.tensors,) if row.statistics for name in row.statistics.n_of_m)
+    ]
     quantiles = [*report.total.magnitude]
     heads = "".join(f"{pattern:>7}" for pattern in patterns) + "".join(f"{name:>10}" for name in quantiles)
     yield f"{'dtype':<8}{'entries':>15}{'zeros':>9}{heads}  tensor"
@@ -211,7 +220,9 @@ def inspect_text(report: InspectReport) -> Iterator[str]:
             for pattern in patterns
         )
         magnitudes = "".join(f"{statistics.magnitude.get(name, math.nan):>10.3g}" for name in quantiles)
-        return f"{dtype:<8}{statistics.num_entries:>15,}{statistics.sparsity:>9.2%}{groups}{magnitudes}  {name}"
+        return (
+            f"{dtype:<8}{statistics.num_entries:>15,}{statistics.sparsity:>9.2%}{groups}{magnitudes}  {name}"
+        )
 
     for tensor in report.tensors:
         name = f"{tensor.name} {[*tensor.shape]}"

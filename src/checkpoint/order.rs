@@ -9,8 +9,11 @@ use crate::parallel::Context;
 use crate::simd::{Key, Word};
 use crate::source::{ReadBuffer, Source, for_bits};
 
-/// Bits of the keys that one pass over the entries resolves.
-const DIGIT: u32 = 16;
+/// Bits of the keys that one pass over the entries resolves: few for few entries, where the histograms would
+/// cost more than the passes.
+fn digit_bits(len: usize) -> u32 {
+    if len < 1 << 20 { 11 } else { 16 }
+}
 
 /// How magnitudes of several formats are compared: by their own keys where there is one format, else by
 /// those of the same values as f64.
@@ -55,11 +58,11 @@ struct Wanted {
 /// # Panics
 /// If a rank is not below the number of these entries.
 pub(super) fn magnitudes(targets: &Targets<'_>, parts: &[usize], ranks: &[u64], ctx: &Context<'_>) -> Result<Vec<f64>> {
-    let keys = keys(targets, parts);
+    let (keys, digit_bits) = (keys(targets, parts), digit_bits(num_entries(targets, parts)));
     let mut wanted: Vec<_> = ranks.iter().map(|&rank| Wanted { prefix: 0, rank }).collect();
     let mut left = keys.bits();
     while left > 0 {
-        let digit = left.min(DIGIT);
+        let digit = left.min(digit_bits);
         left -= digit;
         let mut prefixes: Vec<_> = wanted.iter().map(|wanted| wanted.prefix).collect();
         prefixes.dedup();
@@ -80,7 +83,11 @@ pub(super) fn magnitudes(targets: &Targets<'_>, parts: &[usize], ranks: &[u64], 
 
 /// How many passes [`magnitudes`] makes over the entries.
 pub(super) fn num_passes(targets: &Targets<'_>, parts: &[usize]) -> u64 {
-    u64::from(keys(targets, parts).bits().div_ceil(DIGIT))
+    u64::from(keys(targets, parts).bits().div_ceil(digit_bits(num_entries(targets, parts))))
+}
+
+fn num_entries(targets: &Targets<'_>, parts: &[usize]) -> usize {
+    parts.iter().map(|&part| targets.len(part)).sum()
 }
 
 fn keys(targets: &Targets<'_>, parts: &[usize]) -> Keys {

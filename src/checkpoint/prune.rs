@@ -18,6 +18,10 @@ use crate::source::{Bits, ReadBuffer, Source};
 /// Bytes copied between two looks at the stop switch.
 const COPY: u64 = 1 << 26;
 
+/// Bytes written between two waits of one thread for the disk: the others go on meanwhile, so that little is
+/// left to wait for at the end.
+const FLUSH: u64 = 1 << 29;
+
 /// Where the results of [`prune`] go.
 #[derive(Debug, Clone, Copy)]
 pub struct Outputs<'a> {
@@ -129,6 +133,7 @@ fn write_targets(
 ) -> Result<()> {
     let parts = 0..targets.num_parts();
     let pieces = parts.clone().flat_map(|part| plan.pieces(part).map(move |range| (part, range)));
+    let written = AtomicU64::new(0);
     let counts: Vec<_> = parts.clone().map(|_| AtomicU64::new(0)).collect();
     share(pieces, ctx, |memory: &mut Memory, (part, range)| {
         let Memory { buffer, scratch, words, packed } = memory;
@@ -136,7 +141,12 @@ fn write_targets(
         let bytes = targets.read_bytes(part, &range, buffer)?;
         plan.emit(part, range.clone(), Bits::from_bytes(target.dtype, bytes), None, scratch, words, ctx)?;
         zero_pruned(words, target.dtype, bytes, ctx);
-        copies[target.shard].write(bytes, target.position(range.start))?;
+        let copy = &copies[target.shard];
+        copy.write(bytes, target.position(range.start))?;
+        let before = written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if before / FLUSH != (before + bytes.len() as u64) / FLUSH {
+            copy.sync()?;
+        }
         if let Some(masks) = masks {
             masks.write(part, range.start, range.len(), words, packed)?;
         }

@@ -8,30 +8,42 @@
 use crate::error::Result;
 use crate::parallel::{Context, for_each};
 use crate::select::Tuning;
+use crate::select::order::{Counted, Keys, Nth};
 use crate::select::rank::{Cut, Ranking};
 use crate::select::scan::{Bracket, Piece, exclude};
 use crate::simd::{Kernels, Key, with_kernels};
 use crate::source::{ReadBuffer, Source, for_bits};
 
-/// Entries read at each place: a cache line of f32.
-const LINE: usize = 16;
+/// Entries read at each place: two cache lines of f32, which come at the price of one.
+const LINE: usize = 32;
 
 /// Below this many entries every one is a candidate.
 const ALL_CANDIDATES: u64 = 2048;
 
-/// Strata of one piece of sampling work.
-const STRATA: usize = 1024;
+/// Strata that one thread samples at a time.
+const STRATA: u64 = 256;
 
-/// The sampled lines, in the order of their positions.
+/// Sampled lines, in the order of their positions.
 #[derive(Default)]
 struct Sample {
+    strata: std::ops::Range<u64>,
     keys: Vec<i64>,
     lines: Vec<Line>,
 }
 
+#[derive(Clone, Copy)]
 struct Line {
     position: u64,
-    len: u8,
+    len: u32,
+}
+
+impl Keys for Sample {
+    type State = ();
+
+    fn visit(&self, (): &mut (), visit: impl FnMut(i64), _: &Context<'_>) -> Result<()> {
+        self.keys.iter().copied().for_each(visit);
+        Ok(())
+    }
 }
 
 /// A bracket around the cut that keeps `num_kept` of the entries of `pieces`.
@@ -39,132 +51,151 @@ pub(crate) fn bracket<S: Source + ?Sized>(
     source: &S,
     pieces: &[Piece<'_>],
     ranking: Ranking,
+    range: (i64, i64),
     num_kept: u64,
     tuning: Tuning,
     ctx: &Context<'_>,
 ) -> Result<Bracket> {
     let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
-    let everything = Bracket { high: Cut::NONE, middle: Cut::NONE, low: Cut::ALL };
     if num_kept == 0 {
         return Ok(Bracket::exact(Cut::NONE));
     }
     if len <= ALL_CANDIDATES {
-        return Ok(everything);
+        return Ok(Bracket { high: Cut::NONE, middle: Cut::NONE, low: Cut::ALL });
     }
-    let sample = draw(source, pieces, ranking, len, ctx)?;
-    let size = sample.keys.len();
-    let target = (num_kept as f64 / len as f64 * size as f64 + tuning.shift * size as f64).max(0.0);
-    let mut sorted = sample.keys.clone();
-    let middle = sample.cut(&mut sorted, target as usize);
-    let spread = tuning.spread * sample.standard_error(middle) + LINE as f64;
-    let high = if target > spread { sample.cut(&mut sorted, (target - spread) as usize) } else { Cut::NONE };
-    let low = sample.cut(&mut sorted, (target + spread).ceil() as usize);
+    // Sampled entries that an existing mask prunes count, below all others.
+    let range = (range.0 - 1, range.1);
+    let mut samples = draw(source, pieces, ranking, range.0, len, ctx)?;
+    let size = samples.iter().map(|sample| sample.keys.len()).sum::<usize>() as f64;
+    let target = (num_kept as f64 / len as f64 + tuning.shift) * size;
+    let counted = Counted::new(&mut samples, range, ctx)?;
+    let [middle] = cuts(&counted, &mut samples, size, [target], ctx)?;
+    let squares: f64 = samples.iter().map(|sample| sample.squared_differences(middle)).sum();
+    let spread = tuning.spread * (squares / 2.0).sqrt() + LINE as f64;
+    let [high, low] = cuts(&counted, &mut samples, size, [target - spread, target + spread], ctx)?;
     Ok(Bracket { high, middle, low })
 }
 
+/// Reads the lines, `STRATA` of them at a time.
 fn draw<S: Source + ?Sized>(
     source: &S,
     pieces: &[Piece<'_>],
     ranking: Ranking,
+    lowest: i64,
     len: u64,
     ctx: &Context<'_>,
-) -> Result<Sample> {
+) -> Result<Vec<Sample>> {
     // The time of the sample and that of the candidates it leaves are together least near this size.
-    let strata = (0.1 * (len as f64).powf(2.0 / 3.0)).ceil() as u64;
+    let strata = (0.05 * (len as f64).powf(2.0 / 3.0)).ceil() as u64;
     let width = len as f64 / strata as f64;
-    let mut samples: Vec<_> =
-        (0..strata).step_by(STRATA).map(|first| (first, Sample::default())).collect();
-    for_each(&mut samples, ctx, ReadBuffer::default, |buffer, (first, sample)| {
-        let mut at = 0;
-        for stratum in *first..strata.min(*first + STRATA as u64) {
-            let start = (stratum as f64 * width) as u64;
+    let mut samples: Vec<_> = (0..strata)
+        .step_by(STRATA as usize)
+        .map(|first| Sample { strata: first..strata.min(first + STRATA), ..Sample::default() })
+        .collect();
+    for_each(&mut samples, ctx, ReadBuffer::default, |buffer, sample| {
+        let mut places = Vec::with_capacity(STRATA as usize);
+        let mut number = 0;
+        for stratum in sample.strata.clone() {
             let room = (width as u64).saturating_sub(LINE as u64).max(1);
-            let position = (start + mix(stratum) % room).min(len - 1);
-            // Strata ascend, so the piece is found by walking on.
-            if at == 0 {
-                at = pieces.partition_point(|piece| piece.position <= position) - 1;
+            let position = ((stratum as f64 * width) as u64 + mix(stratum) % room).min(len - 1);
+            // Strata ascend, so a piece is searched for once and then found by walking on.
+            if places.is_empty() {
+                number = pieces.partition_point(|piece| piece.position <= position) - 1;
             }
-            while pieces.get(at + 1).is_some_and(|next| next.position <= position) {
-                at += 1;
+            while pieces.get(number + 1).is_some_and(|next| next.position <= position) {
+                number += 1;
             }
-            read_line(source, &pieces[at], ranking, position, buffer, sample, ctx)?;
+            let piece = &pieces[number];
+            let start = piece.range.start + (position - piece.position) as usize / LINE * LINE;
+            source.prefetch(piece.part, start);
+            places.push((piece, start));
+        }
+        sample.keys.reserve(places.len() * LINE);
+        for (piece, start) in places {
+            sample.read_line(source, piece, ranking, lowest, start, buffer, ctx)?;
         }
         Ok(())
     })?;
-    let mut whole = Sample::default();
-    for (_, sample) in samples {
-        whole.keys.extend(sample.keys);
-        whole.lines.extend(sample.lines);
-    }
-    Ok(whole)
+    Ok(samples)
 }
 
-fn read_line<S: Source + ?Sized>(
-    source: &S,
-    piece: &Piece<'_>,
-    ranking: Ranking,
-    position: u64,
-    buffer: &mut ReadBuffer,
-    sample: &mut Sample,
+/// The cuts that keep so many of the sampled entries.
+fn cuts<const N: usize>(
+    counted: &Counted,
+    samples: &mut [Sample],
+    size: f64,
+    targets: [f64; N],
     ctx: &Context<'_>,
-) -> Result<()> {
-    let start = piece.range.start + (position - piece.position) as usize / LINE * LINE;
-    let range = start..piece.range.end.min(start + LINE);
-    let dtype = source.dtype(piece.part);
-    let bits = source.read(piece.part, range.clone(), buffer)?;
-    sample.lines.push(Line {
-        position: piece.position + (start - piece.range.start) as u64,
-        len: range.len() as u8,
+) -> Result<[Cut; N]> {
+    // The entry at a cut is the first that it does not keep, hence the rank after the target.
+    let ranks = targets.map(|target| target.clamp(0.0, size - 1.0) as u64 + 1);
+    let mut found = counted.find(samples, ranks, ctx)?.map(|nth| {
+        let position = if nth.ties == 1 { 0 } else { position_of(samples, nth) };
+        Cut { key: nth.key, position }
     });
-    for_bits!(bits, words => with_kernels!(ctx.level, kernels => {
-        let mut keys = [Key::MIN; LINE];
-        let keys = &mut keys[..words.len()];
-        kernels.keys(words, ranking.recipe(dtype), keys);
-        if let Some(kept) = source.kept(piece.part) {
-            exclude(keys, &kept[range]);
+    for (cut, target) in found.iter_mut().zip(targets) {
+        if target < 0.0 {
+            *cut = Cut::NONE;
+        } else if target >= size {
+            *cut = Cut::ALL;
         }
-        push(sample, keys, |key| ranking.lift(dtype, key));
-    }));
-    Ok(())
+    }
+    Ok(found)
 }
 
-fn push<K: Key>(sample: &mut Sample, keys: &[K], lift: impl Fn(i64) -> i64) {
-    sample.keys.extend(keys.iter().map(|key| lift(key.to_i64())));
+/// The position of that one of equal keys.
+fn position_of(samples: &[Sample], nth: Nth) -> u64 {
+    let lines = samples.iter().flat_map(|sample| {
+        let positions = sample.lines.iter().flat_map(|line| line.position..line.position + u64::from(line.len));
+        sample.keys.iter().zip(positions)
+    });
+    let mut ties = lines.filter(|&(&key, _)| key == nth.key);
+    ties.nth(nth.place as usize - 1).map_or(0, |(_, position)| position)
 }
 
 impl Sample {
-    /// The cut that keeps `rank` of the sampled entries; `sorted` holds their keys in any order.
-    fn cut(&self, sorted: &mut [i64], rank: usize) -> Cut {
-        if rank >= sorted.len() {
-            return Cut::ALL;
-        }
-        let (above, &mut key, _) = sorted.select_nth_unstable_by(rank, |a, b| b.cmp(a));
-        let ties_before = rank - above.iter().filter(|&&other| other > key).count();
-        let mut ties = self.entries().filter(|&(other, _)| other == key);
-        let position = ties.nth(ties_before).map_or(0, |(_, position)| position);
-        Cut { key, position }
+    fn read_line<S: Source + ?Sized>(
+        &mut self,
+        source: &S,
+        piece: &Piece<'_>,
+        ranking: Ranking,
+        lowest: i64,
+        start: usize,
+        buffer: &mut ReadBuffer,
+        ctx: &Context<'_>,
+    ) -> Result<()> {
+        let range = start..piece.range.end.min(start + LINE);
+        let dtype = source.dtype(piece.part);
+        let bits = source.read(piece.part, range.clone(), buffer)?;
+        let position = piece.position + (start - piece.range.start) as u64;
+        self.lines.push(Line { position, len: range.len() as u32 });
+        for_bits!(bits, words => with_kernels!(ctx.level, kernels => {
+            let mut keys = [Key::MIN; LINE];
+            let keys = &mut keys[..words.len()];
+            kernels.keys(words, ranking.recipe(dtype), keys);
+            if let Some(kept) = source.kept(piece.part) {
+                exclude(keys, &kept[range]);
+            }
+            self.keys.extend(keys.iter().map(|key| ranking.lift(dtype, key.to_i64()).max(lowest)));
+        }));
+        Ok(())
     }
 
-    /// Keys with their positions.
-    fn entries(&self) -> impl Iterator<Item = (i64, u64)> {
-        let positions = self.lines.iter().flat_map(|line| line.position..line.position + u64::from(line.len));
-        self.keys.iter().copied().zip(positions)
-    }
-
-    /// The standard error of the number of sampled entries that `cut` keeps.
-    fn standard_error(&self, cut: Cut) -> f64 {
+    /// The sum of the squared differences between neighbouring lines' numbers of entries that `cut` keeps: twice
+    /// the variance of their total.
+    fn squared_differences(&self, cut: Cut) -> f64 {
         let mut keys = self.keys.as_slice();
         let mut last = None;
         let mut squares = 0.0;
         for line in &self.lines {
-            let (these, rest) = keys.split_at(usize::from(line.len));
+            let (these, rest) = keys.split_at(line.len as usize);
             keys = rest;
-            let kept = these.iter().zip(line.position..).filter(|&(&key, position)| cut.keeps(key, position));
-            let kept = kept.count() as f64;
+            let threshold = if line.position < cut.position { cut.key } else { cut.key.saturating_add(1) };
+            let kept = these.iter().filter(|&&key| key >= threshold).count() as f64;
             squares += last.map_or(0.0, |last: f64| (kept - last) * (kept - last));
             last = Some(kept);
         }
-        (squares / 2.0).sqrt()
+        squares
     }
 }
 

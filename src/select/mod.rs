@@ -6,6 +6,7 @@
 
 mod bracket;
 mod groups;
+mod order;
 mod rank;
 mod resolve;
 mod rows;
@@ -64,7 +65,7 @@ pub(crate) struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { spread: 4.5, shift: 0.0, entries_per_candidate: 16 }
+        Self { spread: 4.0, shift: 0.0, entries_per_candidate: 16 }
     }
 }
 
@@ -80,7 +81,8 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
 ) -> Result<Cut> {
     let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
     let cap = (len / tuning.entries_per_candidate + 4096) as i64;
-    let guess = bracket::bracket(source, pieces, ranking, num_kept, tuning, ctx)?;
+    let range = pieces.first().map_or((0, 0), |piece| ranking.lifted_range(source.dtype(piece.part)));
+    let guess = bracket::bracket(source, pieces, ranking, range, num_kept, tuning, ctx)?;
     let complete = scan::scan(source, pieces, ranking, guess, cap, ctx)?;
     scan::check_nan(source, pieces, ranking)?;
     if num_kept == 0 {
@@ -89,11 +91,11 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
     let certain: u64 = pieces.iter().map(|piece| piece.certain).sum();
     let candidates: u64 = pieces.iter().map(|piece| piece.keys.len() as u64).sum();
     if complete && certain < num_kept && num_kept <= certain + candidates {
-        let cut = resolve::cut_of_candidates(pieces, num_kept - certain);
+        let cut = resolve::cut_of_candidates(pieces, guess, range, num_kept - certain, ctx)?;
         mend(pieces, guess.middle, cut, ctx)?;
         return Ok(cut);
     }
-    let cut = resolve::cut_of_everything(source, pieces, ranking, num_kept, ctx)?;
+    let cut = resolve::cut_of_everything(source, pieces, ranking, range, num_kept, ctx)?;
     scan::scan(source, pieces, ranking, scan::Bracket::exact(cut), 0, ctx)?;
     Ok(cut)
 }
@@ -111,7 +113,7 @@ fn mend(pieces: &mut [Piece<'_>], guess: Cut, cut: Cut, ctx: &Context<'_>) -> Re
                 output.set(usize::from(at), kept);
             }
         }
-        (piece.candidates, piece.keys) = (Vec::new(), Vec::new());
+        (piece.candidates, piece.keys) = (Box::default(), Box::default());
         Ok(())
     })
 }

@@ -4,14 +4,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::error::{Error, Result};
-use crate::mask::{Grid, Output, words_of_bytes};
+use crate::mask::{Grid, Output, PIECE, words_of_bytes};
 use crate::parallel::{Context, for_each};
 use crate::select::rank::{Cut, Ranking, Step};
 use crate::simd::{Kernels, Key, Word, with_kernels};
 use crate::source::{ReadBuffer, Source, for_bits};
 
 /// Entries whose keys are held at once: they stay in the first-level cache.
-pub(crate) const BLOCK: usize = 1024;
+pub(crate) const BLOCK: usize = 512;
 
 /// A run of entries of one part, and what a pass found there.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(crate) struct Piece<'o> {
     /// How many entries the highest cut keeps.
     pub certain: u64,
     /// Index in the piece of each entry between the highest cut and the lowest, and its lifted key.
-    pub candidates: Vec<u16>,
-    pub keys: Vec<i64>,
+    pub candidates: Box<[u16]>,
+    pub keys: Box<[i64]>,
     /// Whether a candidate for keeping is NaN.
     pub nan: bool,
 }
@@ -47,8 +47,8 @@ pub(crate) fn append_pieces<'o>(
             output: output.as_mut().map(|output| output.take(piece.len())),
             range: range.start + piece.start..range.start + piece.end,
             certain: 0,
-            candidates: Vec::new(),
-            keys: Vec::new(),
+            candidates: Box::default(),
+            keys: Box::default(),
             nan: false,
         });
     }
@@ -80,10 +80,10 @@ pub(crate) fn scan<S: Source + ?Sized>(
     ctx: &Context<'_>,
 ) -> Result<bool> {
     let room = AtomicI64::new(cap);
-    for_each(pieces, ctx, ReadBuffer::default, |buffer, piece| {
+    for_each(pieces, ctx, <(ReadBuffer, Vec<u16>)>::default, |(buffer, found), piece| {
         let bits = source.read(piece.part, piece.range.clone(), buffer)?;
         for_bits!(bits, words => with_kernels!(ctx.level, kernels =>
-            scan_piece(kernels, source, words, piece, ranking, bracket, &room, ctx)));
+            scan_piece(kernels, source, words, piece, ranking, bracket, &room, found, ctx)));
         ctx.advance(piece.range.len());
         Ok(())
     })?;
@@ -99,6 +99,7 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
     ranking: Ranking,
     mut bracket: Bracket,
     room: &AtomicI64,
+    found: &mut Vec<u16>,
     ctx: &Context<'_>,
 ) {
     let dtype = source.dtype(piece.part);
@@ -111,8 +112,8 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
     let steps = [bracket.high, bracket.middle, bracket.low]
         .map(|cut| Step::<W::Key>::new(ranking, dtype, cut, piece.position, entries.len()));
     (piece.certain, piece.nan) = (0, false);
-    piece.candidates.clear();
-    piece.keys.clear();
+    found.resize(PIECE + 2, 0);
+    let mut len = 0;
 
     let mut rows = [[0; BLOCK / 64]; 3];
     let mut other = [[0; BLOCK / 64]; 3];
@@ -137,22 +138,12 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
         if let Some(output) = &mut piece.output {
             output.write(ctx.level, start, block.len(), &middle[..used]);
         }
-        for (number, (high, low)) in high[..used].iter().zip(low).enumerate() {
-            piece.certain += u64::from(high.count_ones());
-            let mut between = low & !high;
-            while between != 0 {
-                let at = number * 64 + between.trailing_zeros() as usize;
-                piece.candidates.push((start + at) as u16);
-                piece.keys.push(ranking.lift(dtype, recipe.key(block[at]).to_i64()));
-                between &= between - 1;
-            }
-        }
+        piece.certain += kernels.between(&high[..used], &low[..used], start as u16, found, &mut len);
     }
-    if room.fetch_sub(piece.candidates.len() as i64, Ordering::Relaxed) < piece.candidates.len() as i64 {
-        (piece.candidates, piece.keys) = (Vec::new(), Vec::new());
-    }
-    piece.candidates.shrink_to_fit();
-    piece.keys.shrink_to_fit();
+    let enough = room.fetch_sub(len as i64, Ordering::Relaxed) >= len as i64;
+    let found = if enough { &found[..len] } else { &[] };
+    piece.candidates = found.into();
+    piece.keys = found.iter().map(|&at| ranking.lift(dtype, recipe.key(entries[usize::from(at)]).to_i64())).collect();
 }
 
 fn slices(rows: &mut [[u64; BLOCK / 64]; 3], used: usize) -> [&mut [u64]; 3] {

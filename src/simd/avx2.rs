@@ -85,6 +85,15 @@ impl Kernels for Avx2 {
         unsafe { kernel(bits, recipe, thresholds, words) }
     }
 
+    fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64 {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel(high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64 {
+            Portable.between(high, low, start, found, len)
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(high, low, start, found, len) }
+    }
+
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
         #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
         fn kernel<K: Key>(keys: &[K], kept: usize, group: usize, words: &mut [u64]) {

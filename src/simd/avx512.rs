@@ -4,9 +4,12 @@
 #![expect(unsafe_code, reason = "calls from a detected level, and vector loads and stores")]
 
 use std::arch::x86_64::{
-    __m512i, _mm512_cmpge_epi16_mask, _mm512_cmpge_epi32_mask, _mm512_cmpge_epi64_mask, _mm512_loadu_si512,
-    _mm512_maskz_mov_epi8, _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32, _mm512_maskz_mov_epi64,
-    _mm512_maskz_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_storeu_si512,
+    __m512i, _mm512_and_si512, _mm512_cmpge_epi16_mask, _mm512_cmpge_epi32_mask, _mm512_cmpge_epi64_mask,
+    _mm512_cmpgt_epi16_mask, _mm512_cmpgt_epi32_mask, _mm512_loadu_si512, _mm512_mask_mov_epi16,
+    _mm512_mask_mov_epi32, _mm512_maskz_mov_epi8, _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32,
+    _mm512_maskz_mov_epi64, _mm512_maskz_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_srai_epi16, _mm512_srai_epi32, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_epi32,
+    _mm512_xor_si512,
 };
 
 use super::avx2::Avx2;
@@ -64,14 +67,29 @@ impl Kernels for Avx512 {
             let ([high, middle, low], rest) = split_words(words, blocks.len());
             let mut any_nan = Portable.classify(tail, recipe, thresholds, rest);
             let mut keys = [W::Key::MIN; 64];
+            let mut nans = 0;
             for (((block, high), middle), low) in blocks.iter().zip(high).zip(middle).zip(low) {
-                any_nan |= Portable.keys(block, recipe, &mut keys);
-                [*high, *middle, *low] = at_least_64(&keys, thresholds);
+                prefetch(block);
+                let (three, nan) = match size_of::<W>() {
+                    2 => classify_16(bytemuck::cast_slice(block), recipe, thresholds),
+                    4 => classify_32(bytemuck::cast_slice(block), recipe, thresholds),
+                    _ => {
+                        let nan = Portable.keys(block, recipe, &mut keys);
+                        (at_least_64(&keys, thresholds), u64::from(nan))
+                    }
+                };
+                [*high, *middle, *low] = three;
+                nans |= nan;
             }
+            any_nan |= nans != 0;
             any_nan
         }
         // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(bits, recipe, thresholds, words) }
+    }
+
+    fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64 {
+        self.0.between(high, low, start, found, len)
     }
 
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
@@ -138,6 +156,71 @@ fn load(block: &[u8; 64]) -> __m512i {
 fn store(vector: __m512i, block: &mut [u8; 64]) {
     // SAFETY: `block` is writable for 64 bytes, and this store needs no alignment.
     unsafe { _mm512_storeu_si512(block.as_mut_ptr().cast(), vector) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn prefetch<W: Word>(block: &[W; 64]) {
+    let ahead = block.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+    for line in 0..size_of::<W>() {
+        // SAFETY: a hint, which reads nothing: any address will do.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(ahead.wrapping_add(64 * line)) };
+    }
+}
+const AHEAD: usize = 2048;
+
+/// The bits at or above each threshold, and the bits that are NaN, of 64 entries of 32 bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn classify_32<K: Key>(block: &[u32], recipe: Recipe<K>, thresholds: [K; 3]) -> ([u64; 3], u64) {
+    let narrow = |key: K| _mm512_set1_epi32(key.to_i64() as i32);
+    let (limit, nan_key) = (narrow(recipe.limit), narrow(recipe.nan));
+    let thresholds = thresholds.map(narrow);
+    let (mut words, mut nans) = ([0; 3], 0);
+    for (part, vector) in bytemuck::cast_slice::<u32, u8>(block).as_chunks::<64>().0.iter().enumerate() {
+        let vector = load(vector);
+        let magnitude = _mm512_and_si512(vector, _mm512_set1_epi32(i32::MAX));
+        let nan = _mm512_cmpgt_epi32_mask(magnitude, limit);
+        let key = if recipe.signed {
+            let sign = _mm512_srai_epi32::<31>(vector);
+            _mm512_sub_epi32(_mm512_xor_si512(magnitude, sign), sign)
+        } else {
+            magnitude
+        };
+        let key = _mm512_mask_mov_epi32(key, nan, nan_key);
+        for (word, threshold) in words.iter_mut().zip(thresholds) {
+            *word |= u64::from(_mm512_cmpge_epi32_mask(key, threshold)) << (16 * part);
+        }
+        nans |= u64::from(nan);
+    }
+    (words, nans)
+}
+
+/// The same of 64 entries of 16 bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn classify_16<K: Key>(block: &[u16], recipe: Recipe<K>, thresholds: [K; 3]) -> ([u64; 3], u64) {
+    let narrow = |key: K| _mm512_set1_epi16(key.to_i64() as i16);
+    let (limit, nan_key) = (narrow(recipe.limit), narrow(recipe.nan));
+    let thresholds = thresholds.map(narrow);
+    let (mut words, mut nans) = ([0; 3], 0);
+    for (part, vector) in bytemuck::cast_slice::<u16, u8>(block).as_chunks::<64>().0.iter().enumerate() {
+        let vector = load(vector);
+        let magnitude = _mm512_and_si512(vector, _mm512_set1_epi16(i16::MAX));
+        let nan = _mm512_cmpgt_epi16_mask(magnitude, limit);
+        let key = if recipe.signed {
+            let sign = _mm512_srai_epi16::<15>(vector);
+            _mm512_sub_epi16(_mm512_xor_si512(magnitude, sign), sign)
+        } else {
+            magnitude
+        };
+        let key = _mm512_mask_mov_epi16(key, nan, nan_key);
+        for (word, threshold) in words.iter_mut().zip(thresholds) {
+            *word |= u64::from(_mm512_cmpge_epi16_mask(key, threshold)) << (32 * part);
+        }
+        nans |= u64::from(nan);
+    }
+    (words, nans)
 }
 
 /// For each threshold, bit i: `keys[i] >= threshold`.

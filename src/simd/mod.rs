@@ -132,6 +132,10 @@ pub(crate) trait Kernels: Copy {
         words: [&mut [u64]; 3],
     ) -> bool;
 
+    /// Writes `start` plus the index of each bit that is set in `low` and not in `high` to `found` from `len` on,
+    /// which has room for them and two more; returns how many bits are set in `high`.
+    fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64;
+
     /// Sets the bits of the `kept` highest keys of every `group` consecutive ones, the earlier of equals.
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]);
 

@@ -45,6 +45,29 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
+    fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64 {
+        let mut count = 0;
+        for (number, (high, low)) in high.iter().zip(low).enumerate() {
+            count += u64::from(high.count_ones());
+            let first = start + number as u16 * 64;
+            let mut between = low & !high;
+            // Few words hold more than two: the first two are written without asking, so that whether they are
+            // there is no branch to predict.
+            for _ in 0..2 {
+                found[*len] = first.wrapping_add(between.trailing_zeros() as u16);
+                *len += usize::from(between != 0);
+                between &= between.wrapping_sub(1);
+            }
+            while between != 0 {
+                found[*len] = first + between.trailing_zeros() as u16;
+                *len += 1;
+                between &= between - 1;
+            }
+        }
+        count
+    }
+
+    #[inline(always)]
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
         words.fill(0);
         for (number, keys) in keys.chunks(group).enumerate() {

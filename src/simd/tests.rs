@@ -160,6 +160,20 @@ fn groups_keep_the_highest_and_earliest_on_every_level() {
 
 proptest! {
     #[test]
+    fn entries_between_are_found_on_every_level(high: [u64; 5], low: [u64; 5]) {
+        let expected: Vec<u16> = (0..320)
+            .filter(|&at| low[at / 64] >> (at % 64) & 1 == 1 && high[at / 64] >> (at % 64) & 1 == 0)
+            .map(|at| at as u16 + 7)
+            .collect();
+        for level in Level::available() {
+            let (mut found, mut len) = ([0; 322], 0);
+            let count = with_kernels!(level, kernels => kernels.between(&high, &low, 7, &mut found, &mut len));
+            prop_assert_eq!(count, u64::from(high.iter().map(|word| word.count_ones()).sum::<u32>()));
+            prop_assert_eq!(&found[..len], &expected);
+        }
+    }
+
+    #[test]
     fn bits_expand_to_bytes_on_every_level(words: [u64; 5], len in 0_usize..=320) {
         for level in Level::available() {
             let mut bytes = vec![0xaa_u8; len + 1];

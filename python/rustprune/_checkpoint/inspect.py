@@ -116,7 +116,11 @@ def inspect_checkpoint(
     files = find(Path(src))
     checkpoint, tensors = files.open()
     places = sorted(
-        (Place(shard, number, tensor) for shard, row in enumerate(tensors) for number, tensor in enumerate(row)),
+        (
+            Place(shard, number, tensor)
+            for shard, row in enumerate(tensors)
+            for number, tensor in enumerate(row)
+        ),
         key=lambda place: place.tensor.name,
     )
     floats = [(place.shard, place.number) for place in places if place.tensor.format]
@@ -153,5 +157,7 @@ def _statistics(facts: _Facts) -> Statistics:
 def _plain(statistics: Statistics | None) -> dict[str, object] | None:
     if statistics is None:
         return None
-    magnitude = {name: value if math.isfinite(value) else str(value) for name, value in statistics.magnitude.items()}
+    magnitude = {
+        name: value if math.isfinite(value) else str(value) for name, value in statistics.magnitude.items()
+    }
     return asdict(statistics) | {"sparsity": statistics.sparsity, "magnitude": magnitude}

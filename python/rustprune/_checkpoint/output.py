@@ -39,7 +39,9 @@ def check_masks(files: Files, out: Path | None, masks: Path, *, force: bool) -> 
     path = masks.resolve()
     if out and path.parent == out.resolve():
         if not masks.name.endswith(MASKS):
-            raise ValueError(f"{masks}: expected a name in {MASKS} inside {out}, whose other files hold weights")
+            raise ValueError(
+                f"{masks}: expected a name in {MASKS} inside {out}, whose other files hold weights"
+            )
         return
     if path in {shard.resolve() for shard in files.paths()} or (out and path == out.resolve()):
         raise ValueError(f"{masks}: the masks need a file of their own")

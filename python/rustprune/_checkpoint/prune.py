@@ -215,7 +215,9 @@ def prune_checkpoint(
         with staged_directory(out) as staged:
             copy_others(files, staged)
             inside = masks and masks.parent.resolve() == out.resolve()
-            summaries = run([staged / shard for shard in files.shards], staged / masks.name if inside else masks)
+            summaries = run(
+                [staged / shard for shard in files.shards], staged / masks.name if inside else masks
+            )
     return _report(files, places, skipped, request, summaries)
 
 
