@@ -98,7 +98,12 @@ fn main() {
 }
 
 /// Runs a floor kernel over chunks on the pool.
-fn stream<W: Sync>(weights: &[W], mask: &mut [u8], per_byte: usize, kernel: impl Fn(&[W], &mut [u8]) + Sync + Send) {
+fn stream<W: Sync>(
+    weights: &[W],
+    mask: &mut [u8],
+    per_byte: usize,
+    kernel: impl Fn(&[W], &mut [u8]) + Sync + Send,
+) {
     let work = || {
         mask.par_chunks_mut(CHUNK / per_byte)
             .zip(weights.par_chunks(CHUNK))

@@ -26,7 +26,9 @@ pub enum Error {
         group: &'static str,
     },
     /// Fewer pruned entries asked for than the existing mask already has.
-    #[error("{name}: num_pruned must be at least the {pruned} entries that `where` already prunes, got {got}")]
+    #[error(
+        "{name}: num_pruned must be at least the {pruned} entries that `where` already prunes, got {got}"
+    )]
     FewerThanWhere {
         /// Name of the array, or of the group.
         name: String,
@@ -54,7 +56,9 @@ pub enum Error {
         group: u32,
     },
     /// A NaN where the policy is to raise.
-    #[error("{name}: expected no NaN, got one at flat index {index}; pass nan=\"keep\" or nan=\"prune\" to rank it")]
+    #[error(
+        "{name}: expected no NaN, got one at flat index {index}; pass nan=\"keep\" or nan=\"prune\" to rank it"
+    )]
     Nan {
         /// Name of the array.
         name: String,
@@ -78,8 +82,8 @@ pub enum Error {
     Threads {
         /// How many were wanted.
         threads: usize,
-        /// What rayon said.
-        source: rayon::ThreadPoolBuildError,
+        /// What the system said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The caller asked to stop.
     #[error("interrupted")]

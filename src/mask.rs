@@ -31,7 +31,8 @@ impl Grid {
     pub fn pieces(self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let mut start = 0;
         std::iter::from_fn(move || {
-            let unit_end = if self.unit > self.piece { (start / self.unit + 1) * self.unit } else { self.len };
+            let unit_end =
+                if self.unit > self.piece { (start / self.unit + 1) * self.unit } else { self.len };
             let end = self.len.min(unit_end).min(start.saturating_add(self.piece));
             let range = start..end;
             start = end;
@@ -201,10 +202,15 @@ pub(crate) fn words_of_bytes(bytes: &[u8], words: &mut Vec<u64>) {
 /// How many bytes of an existing mask are nonzero.
 pub(crate) fn count_kept(bytes: &[u8], ctx: &Context<'_>) -> crate::error::Result<u64> {
     let mut counts: Vec<_> = bytes.chunks(1 << 20).map(|bytes| (bytes, 0)).collect();
-    crate::parallel::for_each(&mut counts, ctx, || (), |(), (bytes, count)| {
-        *count = bytes.iter().filter(|&&byte| byte != 0).count() as u64;
-        Ok(())
-    })?;
+    crate::parallel::for_each(
+        &mut counts,
+        ctx,
+        || (),
+        |(), (bytes, count)| {
+            *count = bytes.iter().filter(|&&byte| byte != 0).count() as u64;
+            Ok(())
+        },
+    )?;
     Ok(counts.iter().map(|(_, count)| count).sum())
 }
 

@@ -12,8 +12,8 @@ use crate::parallel::{Context, for_each};
 use crate::ratio::{Amount, NofM, Ratio};
 use crate::sample::{Coin, Pattern, Stream, correct};
 use crate::select::{
-    BLOCK, Cut, Nan, Piece, Ranking, Scope, Score, Step, Tuning, append_pieces, count_ties, cut_words, exclude,
-    first_nan, keep_groups, keep_rows, keep_top,
+    BLOCK, Cut, Nan, Piece, Ranking, Scope, Score, Step, Tuning, append_pieces, count_ties, cut_words,
+    exclude, first_nan, keep_groups, keep_rows, keep_top,
 };
 use crate::simd::{Kernels, Key, Word, with_kernels};
 use crate::source::{Bits, ReadBuffer, Source, for_bits};
@@ -212,8 +212,8 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                         let pieces = || contest.pieces.iter().filter(|piece| piece.part == part);
                         let position = pieces().next().map_or(0, |piece| piece.position);
                         let num_kept: u64 = pieces().map(|piece| piece.certain).sum();
-                        let threshold = (contest.num_kept > 0)
-                            .then(|| ranking.value(self.source.dtype(part), cut.key));
+                        let threshold =
+                            (contest.num_kept > 0).then(|| ranking.value(self.source.dtype(part), cut.key));
                         let choice = Choice::Cut { ranking, cut, position };
                         plan.parts.push(self.part(part, choice, num_kept, threshold, contest.num_ties));
                     }
@@ -269,10 +269,15 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                         jobs.push((part, range.clone(), output.take(range.len())));
                     }
                 }
-                let emitted = self.emit_all(&plan, &mut jobs, |(part, range, _)| (*part, range.clone()), |job, words| {
-                    let (_, range, output) = job;
-                    output.write(self.ctx.level, 0, range.len(), words);
-                });
+                let emitted = self.emit_all(
+                    &plan,
+                    &mut jobs,
+                    |(part, range, _)| (*part, range.clone()),
+                    |job, words| {
+                        let (_, range, output) = job;
+                        output.write(self.ctx.level, 0, range.len(), words);
+                    },
+                );
                 // The error met first in time need not be that of the first NaN.
                 match emitted {
                     Err(Error::Nan { .. }) => self.look_for_nan(),
@@ -326,7 +331,11 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                     if let Some(kept) = self.source.kept(part) {
                         for (row, kept) in kept.chunks(row_len.max(1)).enumerate() {
                             let pruned = kept.iter().filter(|&&kept| kept == 0).count() as u64;
-                            check_where(|| format!("{}, row {row}", self.source.name(part)), pruned, num_pruned)?;
+                            check_where(
+                                || format!("{}, row {row}", self.source.name(part)),
+                                pruned,
+                                num_pruned,
+                            )?;
                         }
                     }
                     Ok(row_len as u64 - num_pruned)
@@ -368,7 +377,13 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             if part == 0 || !global {
                 let parts = if global { 0..self.source.num_parts() } else { part..part + 1 };
                 let num_kept = budgets[part];
-                contests.push(Contest { pieces: Vec::new(), parts, num_kept, cut: Ok(Cut::NONE), num_ties: 0 });
+                contests.push(Contest {
+                    pieces: Vec::new(),
+                    parts,
+                    num_kept,
+                    cut: Ok(Cut::NONE),
+                    num_ties: 0,
+                });
             }
             if let Some(contest) = contests.last_mut() {
                 append_pieces(&mut contest.pieces, part, 0..self.source.len(part), output);
@@ -390,7 +405,8 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             }
             Ok(())
         };
-        let size = |contest: &Contest<'_>| contest.pieces.iter().map(|piece| piece.range.len()).sum::<usize>();
+        let size =
+            |contest: &Contest<'_>| contest.pieces.iter().map(|piece| piece.range.len()).sum::<usize>();
         let (mut small, large): (Vec<_>, Vec<_>) =
             contests.iter_mut().partition(|contest| size(contest) <= SMALL);
         for_each(&mut small, self.ctx, || (), |(), contest| decide(contest))?;
@@ -399,7 +415,12 @@ impl<S: Source + ?Sized> Planner<'_, S> {
 
     /// Decides a random contest: coin flips, then corrections. Returns the coin of each array and the entries
     /// where its mask differs from the flips; where there are outputs they hold the mask instead.
-    fn draw(&self, contest: &mut Contest<'_>, seed: u64, streams: &[Stream]) -> Result<Vec<(usize, Coin, Vec<u64>)>> {
+    fn draw(
+        &self,
+        contest: &mut Contest<'_>,
+        seed: u64,
+        streams: &[Stream],
+    ) -> Result<Vec<(usize, Coin, Vec<u64>)>> {
         let len: u64 = contest.pieces.iter().map(|piece| piece.range.len() as u64).sum();
         let mut available = len;
         for part in contest.parts.clone() {
@@ -508,7 +529,14 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             .collect()
     }
 
-    fn part(&self, part: usize, choice: Choice, num_kept: u64, threshold: Option<f64>, num_ties: u64) -> Part {
+    fn part(
+        &self,
+        part: usize,
+        choice: Choice,
+        num_kept: u64,
+        threshold: Option<f64>,
+        num_ties: u64,
+    ) -> Part {
         let len = self.source.len(part);
         let num_entries = len as u64;
         Part {
@@ -542,9 +570,14 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                 },
             }
         }
-        self.emit_all(plan, &mut jobs, |(part, range, _)| (*part, range.clone()), |job, words| {
-            job.2 = words.iter().map(|word| u64::from(word.count_ones())).sum();
-        })?;
+        self.emit_all(
+            plan,
+            &mut jobs,
+            |(part, range, _)| (*part, range.clone()),
+            |job, words| {
+                job.2 = words.iter().map(|word| u64::from(word.count_ones())).sum();
+            },
+        )?;
         jobs.iter().for_each(|(part, _, count)| counts[*part] += count);
         Ok(counts)
     }
@@ -702,8 +735,10 @@ impl Plan {
             Choice::Cut { ranking, .. }
             | Choice::Rows { ranking, .. }
             | Choice::LongRows { ranking, .. }
-            | Choice::Groups { ranking, .. } => for_bits!(bits, entries => with_kernels!(ctx.level, kernels =>
-                part.by_score(kernels, *ranking, &range, entries, kept, scratch, words)?)),
+            | Choice::Groups { ranking, .. } => {
+                for_bits!(bits, entries => with_kernels!(ctx.level, kernels =>
+                part.by_score(kernels, *ranking, &range, entries, kept, scratch, words)?))
+            }
         }
         if let Some(kept) = kept {
             and_kept(kept, words);

@@ -124,7 +124,7 @@ def test_sharding_changes_nothing(tmp_path: Path) -> None:
     src = sharded(tmp_path / "in", shards)
     prune_checkpoint(src, tmp_path / "out", 0.5, scope="global")
     before, after = contents(src), contents(tmp_path / "out")
-    pruned = {}
+    pruned: dict[str, Tensor] = {}
     for shard in shards:
         assert unpacked(before.pop(shard))[0] == unpacked(after[shard])[0]
         pruned |= unpacked(after.pop(shard))[1]
@@ -522,8 +522,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a shard is outside": (
         weight_map(x="../model-1-of-2.safetensors"),
-        "model.safetensors.index.json: tensor 'x' must be in a .safetensors file beside it, "
-        "got '../model-1-of-2.safetensors'",
+        "model.safetensors.index.json: tensor 'x' must be in a .safetensors file beside it, got '../model",
     ),
 }
 
@@ -548,8 +547,10 @@ def test_nan_is_an_error_that_names_tensor_and_entry_and_leaves_nothing(tmp_path
         tmp_path / "in", {"model.safetensors": {"b.weight": normal(0, 4, 4), "a.weight": tensor(weights)}}
     )
     for scope, pattern in itertools.product(("tensor", "global", "row"), (None, "2:4")):
-        request = {"scope": scope, "ratio": 0.5} if pattern is None else {"pattern": pattern}
-        with pytest.raises(ValueError, match="a.weight: expected no NaN, got one at flat index 9; pass nan="):
+        request: dict[str, object] = {"pattern": pattern} if pattern else {"scope": scope, "ratio": 0.5}
+        with pytest.raises(
+            ValueError, match=r"a\.weight: expected no NaN, got one at flat index 9; pass nan="
+        ):
             prune_checkpoint(src, tmp_path / "out", **request)  # type: ignore[arg-type]
         assert [path.name for path in tmp_path.iterdir()] == ["in"]
     report = prune_checkpoint(src, tmp_path / "out", 0.5, nan="prune")
@@ -557,14 +558,15 @@ def test_nan_is_an_error_that_names_tensor_and_entry_and_leaves_nothing(tmp_path
 
 
 def test_bad_requests_are_refused_before_anything_is_read(tmp_path: Path) -> None:
-    for request, message in [
+    requests: list[tuple[dict[str, object], str]] = [
         ({}, "expected exactly one of ratio, count and pattern"),
         ({"ratio": 1.5}, "ratio must be between 0 and 1, got 1.5"),
         ({"ratio": 0.5, "method": "random"}, "needs a seed"),
         ({"ratio": 0.5, "seed": 1}, "seed must be left out unless method is 'random', got 1"),
         ({"pattern": "2:3"}, "weight: the grouped axis must be divisible by 3, got length 4"),
         ({"count": 17}, "count must be at most the number of entries in an array, 16, got 17"),
-    ]:
+    ]
+    for request, message in requests:
         with pytest.raises(ValueError, match=r".*") as raised:
             prune_bytes(tmp_path, packed({"weight": normal(0, 4, 4)}), **request)
         assert message in str(raised.value)
@@ -578,7 +580,7 @@ def test_outputs_that_exist_are_refused_unless_forced(tmp_path: Path) -> None:
     before = contents(tmp_path)
     with pytest.raises(FileExistsError, match="out: exists; --force replaces it"):
         prune_checkpoint(src, out, 0.5)
-    with pytest.raises(FileExistsError, match="m.mask.safetensors: exists; --force replaces it"):
+    with pytest.raises(FileExistsError, match=r"m\.mask\.safetensors: exists; --force replaces it"):
         prune_checkpoint(src, tmp_path / "other", 0.5, masks=masks)
     assert contents(tmp_path) == before
     prune_checkpoint(src, out, 0.5, masks=masks, force=True)
@@ -613,8 +615,8 @@ def test_outputs_and_sources_do_not_lie_inside_each_other(tmp_path: Path) -> Non
         target = out if message != "no such directory" else out / "out.safetensors"
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             prune_checkpoint(source, target, 0.5, force=True)
+    (tmp_path / "directory").mkdir()
     with pytest.raises(ValueError, match="expected a file to replace"):
-        (tmp_path / "directory").mkdir()
         prune_checkpoint(file, tmp_path / "directory", 0.5, force=True)
     assert contents(src) == before
 
@@ -640,13 +642,14 @@ def test_the_mask_file_holds_the_rows_of_the_matrix_view(
         rows = mask.reshape(shape[0] if len(shape) > 1 else 1, -1 if mask.size else math.prod(shape[1:]))
         assert (stored.dtype, stored.shape) == ("U8", (len(rows), -(-rows.shape[1] // 8)))
         np.testing.assert_array_equal(words(stored), np.packbits(rows, axis=-1, bitorder="little"))
-    metadata = safetensors.safe_open(masks, "numpy").metadata()
+    with safetensors.safe_open(masks, "numpy") as opened:
+        metadata = opened.metadata()
     kept = {target.name: target.summary.num_kept for target in report.tensors}
-    digest = hashlib.sha256(tensors["a.weight"].data + tensors["b.weight"].data).hexdigest()
+    digests = [hashlib.sha256(tensors[name].data).digest() for name in sorted(tensors)]
     assert metadata["rustprune.format"] == "mask/1"
     assert json.loads(metadata["rustprune.shapes"]) == {name: list(shape) for name in tensors}
     assert json.loads(metadata["rustprune.num_kept"]) == kept
-    assert metadata["rustprune.source_sha256"] == digest
+    assert metadata["rustprune.source_sha256"] == hashlib.sha256(b"".join(digests)).hexdigest()
     assert metadata["rustprune.method"] == request_.get("method", "magnitude")
     assert metadata.get("rustprune.seed") == ("9223372036854775808" if "seed" in request_ else None)
     params = {"scope": "tensor", "ratio": request_["ratio"], "nan": "raise"}
@@ -758,12 +761,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("replaces", ["", "old"])
 @pytest.mark.parametrize("kind", ["file", "directory"])
 def test_a_kill_at_any_moment_leaves_what_was_or_the_finished_output(
     kind: str,
-    replaces: bool,
-    tmp_path: Path,  # noqa: FBT001 - a parameter of the test
+    replaces: str,
+    tmp_path: Path,
 ) -> None:
     src = minilm() if kind == "directory" else minilm() / "model.safetensors"
     old, new, out = (tmp_path / name for name in ("old", "new", "out"))

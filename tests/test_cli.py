@@ -16,6 +16,23 @@ import rustprune
 from checkpoints import Tensor, minilm, normal, num_zeros, packed, sharded, unpacked
 from rustprune.cli import commands
 
+HEAD = [
+    "dtype",
+    "entries",
+    "zeros",
+    "1:4",
+    "2:4",
+    "4:8",
+    "min",
+    "1%",
+    "10%",
+    "50%",
+    "90%",
+    "99%",
+    "max",
+    "tensor",
+]
+
 
 def run(*arguments: object) -> Result:
     """Run a command in this process."""
@@ -105,7 +122,7 @@ def test_inspection_prints_a_row_per_tensor_and_one_of_all() -> None:
     lines = run("inspect", minilm()).stdout.splitlines()
     assert len(lines) == 1 + 104 + 1
     assert len({line.index("  ", 40) > 0 for line in lines}) == 1
-    assert lines[0].split() == [*"dtype entries zeros 1:4 2:4 4:8 min 1% 10% 50% 90% 99% max tensor".split()]
+    assert lines[0].split() == HEAD
     assert lines[-1].endswith("floating-point tensors together")
 
 
@@ -165,7 +182,7 @@ def test_skipped_tensors_are_told_by_reason(tmp_path: Path) -> None:
 def test_errors_are_one_line_and_exit_code_1(arguments: list[str], message: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    if "{}" != arguments[1]:
+    if arguments[1] != "{}":
         (root / "bad.safetensors").write_bytes(b"abc")
         (root / "a.txt").touch()
     result = run(*(argument.format(root) for argument in arguments))
@@ -203,7 +220,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_the_module_is_the_command(src: Path) -> None:
-    command = [sys.executable, "-m", "rustprune", "prune", src, "--dry-run", "--ratio=0.5", "--json"]
+    command = [sys.executable, "-m", "rustprune", "prune", str(src), "--dry-run", "--ratio=0.5", "--json"]
     done = subprocess.run(command, capture_output=True, check=True)
     assert done.stderr == b""
     assert done.stdout.decode() == run("prune", src, "--dry-run", "--ratio=0.5", "--json").stdout
@@ -212,7 +229,7 @@ def test_the_module_is_the_command(src: Path) -> None:
 def test_a_bar_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     src = sharded(tmp_path / "in", {"model.safetensors": {"weight": normal(0, 1000, 1000)}})
     terminal, errors = pty.openpty()
-    command = [sys.executable, "-m", "rustprune", "inspect", src]
+    command = [sys.executable, "-m", "rustprune", "inspect", str(src)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, check=True)
     os.close(errors)
     bar = os.read(terminal, 10_000).decode()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
-from types import FunctionType
 
 import pytest
 
 import rustprune
 
-ALL = [module.name for module in pkgutil.walk_packages(rustprune.__path__, "rustprune.")]
-MODULES = [name for name in ALL if not name.endswith("__main__")]  # which is the command line itself
+MODULES = [module.name for module in pkgutil.walk_packages(rustprune.__path__, "rustprune.")]
+MODULES.remove("rustprune.__main__")  # importing it runs the command
+FUNCTIONS = [function for _, function in inspect.getmembers(rustprune, inspect.isfunction)]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -20,7 +21,18 @@ def test_examples_print_what_they_say(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-def test_every_public_function_has_an_example() -> None:
-    functions = [value for value in vars(rustprune).values() if isinstance(value, FunctionType)]
-    assert len(functions) > 8
-    assert [function.__name__ for function in functions if ">>> " not in (function.__doc__ or "")] == []
+def test_every_public_function_has_an_example_and_says_what_it_takes_and_gives() -> None:
+    assert len(FUNCTIONS) > 9
+    for function in FUNCTIONS:
+        doc = inspect.getdoc(function) or ""
+        sections = ["Examples\n--------\n>>> "]
+        sections += ["Parameters\n----------\n"] if inspect.signature(function).parameters else []
+        sections += [] if function.__name__ in ("apply_", "set_num_threads") else ["Returns\n-------\n"]
+        assert [section for section in sections if section not in doc] == [], function.__name__
+
+
+def test_every_parameter_is_documented() -> None:
+    for function in FUNCTIONS:
+        documented = (inspect.getdoc(function) or "").partition("Returns\n")[0]
+        missing = [name for name in inspect.signature(function).parameters if name not in documented]
+        assert missing == [], function.__name__

@@ -191,7 +191,10 @@ TYPE_ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: mask({1: W}, 0.5), "weights: expected keys of type str, got 1"),  # type: ignore[dict-item]
     (lambda: mask(np.ones(3, np.int32), 0.5), f"weights: expected dtype {FLOATS}, got int32"),
     (lambda: mask(np.ones(3, np.complex128), 0.5), f"weights: expected dtype {FLOATS}, got complex128"),
-    (lambda: mask(np.ones(3, ml_dtypes.float8_e4m3fnuz), 0.5), f"weights: expected dtype {FLOATS}, got float8_e4m3fnuz"),
+    (
+        lambda: mask(np.ones(3, ml_dtypes.float8_e4m3fnuz), 0.5),
+        f"weights: expected dtype {FLOATS}, got float8_e4m3fnuz",
+    ),
     (lambda: mask(np.array([None]), 0.5), f"weights: expected dtype {FLOATS}, got object"),
     (lambda: select(KEPT, 0.5), f"scores: expected dtype {FLOATS}, got bool"),
     (lambda: prune_(torch.ones(3, dtype=torch.int8), 0.5), f"weights: expected dtype {FLOATS}, got int8"),

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from rustprune import cli
+
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -30,3 +32,10 @@ def test_the_commands_are_two_and_checked_as_they_stand() -> None:
     script = f"{functions[0]}; readme 'rustprune demo'; readme pytest"
     found = subprocess.run(["bash", "-ec", script], cwd=ROOT, check=True, capture_output=True, text=True)
     assert found.stdout.splitlines() == commands
+
+
+def test_every_option_in_the_table_exists() -> None:
+    named = set(re.findall(r"--[a-z][a-z-]*", README.split("## Command line")[1].split("## ")[0]))
+    assert len(named) > 8
+    params = [param for command in cli.commands.commands.values() for param in command.params]
+    assert named <= {option for param in params for option in param.opts}

@@ -66,13 +66,11 @@ class Batch(NamedTuple):
 
     def match(self, word: str, value: object) -> Batch:
         """Take `value`, one array for each of these in a container like theirs, apart in their order."""
-        other = Batch.of(word, value) if self.container else Batch(word, [word], [value], None)
-        if (self.container is dict, self.container is None) != (
-            other.container is dict,
-            other.container is None,
-        ):
-            kind = "mapping" if self.container is dict else "sequence"
-            raise TypeError(f"{word}: expected a {kind} like {self.word}, got {type(value).__name__}")
+        if self.container is None:
+            return Batch(word, [f"{word} of {self.word}"], [value], None)
+        other = Batch.of(word, value)
+        if other.kind != self.kind:
+            raise TypeError(f"{word}: expected a {self.kind} like {self.word}, got {type(value).__name__}")
         items = other.items
         if self.container is dict:
             if odd := sorted({*self.names} ^ {*other.names}):
@@ -82,6 +80,13 @@ class Batch(NamedTuple):
         elif len(items) != len(self.items):
             raise ValueError(f"{word}: expected {len(self.items)} arrays, got {len(items)}")
         return Batch(word, [f"{word} of {name}" for name in self.names], items, self.container)
+
+    @property
+    def kind(self) -> str:
+        """What the container is, in words."""
+        if self.container is None:
+            return "array"
+        return "mapping" if self.container is dict else "sequence"
 
     def label(self, prefix: str, arrays: Sequence[Words | None]) -> dict[str, Words]:
         """Return the arrays that there are by what messages call them."""
@@ -258,6 +263,5 @@ def _numpy_format(dtype: np.dtype[np.generic]) -> tuple[str, np.dtype[np.unsigne
 @cache
 def _torch_format(dtype: torch.dtype) -> tuple[str, torch.dtype]:
     """Return the same of a torch dtype."""
-    return str(dtype).removeprefix("torch."), getattr(
-        sys.modules["torch"], f"uint{8 * min(dtype.itemsize, 8)}"
-    )
+    word = f"uint{8 * min(dtype.itemsize, 8)}"
+    return str(dtype).removeprefix("torch."), getattr(sys.modules["torch"], word)

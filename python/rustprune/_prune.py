@@ -32,10 +32,11 @@ class Summary:
     num_entries, num_pruned : int
         How many entries there are, and how many of them are pruned.
     threshold : float or None
-        The smallest kept score. None where no entry is kept or no one threshold decides: row scope, patterns
-        and random masks.
+        The smallest kept score: of all arrays in global scope. None where no entry is kept or no one
+        threshold decides: row scope, patterns and random masks.
     num_ties : int
-        How many entries, kept or pruned, have the threshold as their score.
+        How many entries, kept or pruned, have the threshold as their score: of all arrays in global scope,
+        and without those that `where` prunes.
     """
 
     num_entries: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, SupportsIndex, TypeAlias, TypedDict, Unpack, get_args
@@ -154,7 +154,7 @@ def groups(pattern: object, names: list[str], shapes: list[Shape]) -> tuple[list
 
 def sizes(shape: ShapeLike) -> Shape:
     """Return a shape given as an int or a sequence of them."""
-    lengths = (shape,) if isinstance(shape, SupportsIndex) else shape
+    lengths = shape if isinstance(shape, Iterable) else (shape,)
     return tuple(whole("shape", length) for length in lengths)
 
 

@@ -5,6 +5,19 @@ from typing import Self, TypeAlias, final
 from numpy import uint8, unsignedinteger
 from numpy.typing import NDArray
 
+__all__ = [
+    "Checkpoint",
+    "__version__",
+    "apply",
+    "get_num_threads",
+    "num_pruned",
+    "prune",
+    "random_mask",
+    "select",
+    "set_num_threads",
+    "simd_level",
+]
+
 __version__: str
 
 def select(

@@ -60,7 +60,8 @@ def random_mask(
     packed : bool
         Return 8 entries to a byte, as by ``numpy.packbits(mask, axis=-1, bitorder="little")``.
     bernoulli : bool
-        Prune each entry with probability `ratio`, independently, instead of an exact number.
+        Prune each entry with probability `ratio`, rounded to a multiple of ``2**-32``, independently of the
+        others, instead of an exact number.
 
     Returns
     -------

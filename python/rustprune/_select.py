@@ -171,7 +171,8 @@ def mask(
     A random mask is a function of seed, shape, number to prune, and the array's key in a mapping or else its
     position.
 
-    Extra memory is below 0.1 byte per entry, time linear in their number. Ctrl-C ends the call.
+    Time is linear in the number of entries, and extra memory below 0.1 byte per entry, beyond copies of what
+    is not contiguous and a byte per entry of a packed `where`. Ctrl-C ends the call.
 
     Examples
     --------

@@ -38,14 +38,14 @@ class Commands(click.Group):
         """Run a sub-command."""
         try:
             return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise
             told = error.strerror and error.filename
             raise Failure(f"{error.filename}: {error.strerror}" if told else str(error)) from error
         except (ImportError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-            if isinstance(error, click.exceptions.Exit | click.Abort):
-                raise
             raise Failure(str(error)) from error
 
 
@@ -100,18 +100,18 @@ threads_option = click.option(
     "--targets",
     multiple=True,
     metavar="PATTERN",
-    help="Tensors to prune: a name, a shell pattern, or a regular expression after 're:'; repeatable. By default "
-    "tensors of two or more dimensions named *.weight, but embeddings, norms and lm_head.",
+    help="Tensors to prune: a name, a shell pattern, or a regular expression after 're:'; repeatable. By "
+    "default those of two or more dimensions named *.weight, but embeddings, norms and lm_head.",
 )
 @click.option("--ignore", multiple=True, metavar="PATTERN", help="Tensors to leave as they are; repeatable.")
 @click.option(
-    "--masks", type=PATH, metavar="FILE", help="Write the masks too, 1 bit per entry, to a .mask.safetensors."
+    "--masks", type=PATH, metavar="FILE", help="Write the masks too, 1 bit per entry, as safetensors."
 )
 @click.option("--dry-run", is_flag=True, help="Decide and report, and write nothing.")
 @click.option(
     "--in-place",
     is_flag=True,
-    help="Replace the files of SRC that hold weights, each once its whole successor is written: needs their space "
+    help="Replace the files of SRC that hold weights, once their successors are written: needs their space "
     "on the disk a second time.",
 )
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")

@@ -54,7 +54,9 @@ pub enum Defect {
         tensor: String,
     },
     /// Offsets that do not span what shape and format need.
-    #[error("tensor {tensor:?} must span the {expected} bytes of its shape and dtype, got offsets {begin} to {end}")]
+    #[error(
+        "tensor {tensor:?} must span the {expected} bytes of its shape and dtype, got offsets {begin} to {end}"
+    )]
     Span {
         /// The name.
         tensor: String,

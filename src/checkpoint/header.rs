@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::checkpoint::defect::Defect;
 
 /// Bytes of the header's length.
-pub(super) const PREFIX: u64 = 8;
+pub(super) const PREFIX: usize = 8;
 
 /// The longest header that the safetensors library reads.
 const MAX_HEADER: u64 = 100_000_000;
@@ -35,10 +35,11 @@ pub struct Tensor {
 }
 
 /// The header's length, from the first 8 bytes of a file of `file_len` bytes.
-pub(super) fn header_len(prefix: [u8; 8], file_len: u64) -> Result<u64, Defect> {
+pub(super) fn header_len(prefix: [u8; PREFIX], file_len: u64) -> Result<usize, Defect> {
     let got = u64::from_le_bytes(prefix);
-    let limit = file_len.saturating_sub(PREFIX).min(MAX_HEADER);
-    if (2..=limit).contains(&got) { Ok(got) } else { Err(Defect::HeaderLength { got, limit }) }
+    let limit = file_len.saturating_sub(PREFIX as u64).min(MAX_HEADER);
+    let len = (2..=limit).contains(&got).then(|| usize::try_from(got).ok()).flatten();
+    len.ok_or(Defect::HeaderLength { got, limit })
 }
 
 /// The tensors of a header in the order of their data, of which the file holds `data_len` bytes.
@@ -49,7 +50,8 @@ pub(super) fn parse(header: &[u8], data_len: u64) -> Result<Vec<Tensor>, Defect>
     let mut tensors = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         if name == METADATA {
-            serde_json::from_value::<Option<BTreeMap<String, String>>>(value).map_err(|_| Defect::Metadata)?;
+            serde_json::from_value::<Option<BTreeMap<String, String>>>(value)
+                .map_err(|_| Defect::Metadata)?;
         } else {
             tensors.push(tensor(name, &value)?);
         }
@@ -57,7 +59,7 @@ pub(super) fn parse(header: &[u8], data_len: u64) -> Result<Vec<Tensor>, Defect>
     check_names(&tensors)?;
     tensors.sort_by_key(|tensor| (tensor.bytes.start, tensor.bytes.end));
     check_cover(&tensors, data_len)?;
-    let data_start = PREFIX + header.len() as u64;
+    let data_start = (PREFIX + header.len()) as u64;
     for tensor in &mut tensors {
         tensor.bytes = data_start + tensor.bytes.start..data_start + tensor.bytes.end;
     }

@@ -51,12 +51,15 @@ pub fn inspect(targets: &Targets<'_>, ctx: &Context<'_>) -> Result<(Vec<Statisti
     Ok((all, total))
 }
 
-/// How many entries [`inspect`] passes, counted each time.
+/// How many entries [`inspect`] passes at most, counted each time.
 #[must_use]
 pub fn num_passed(targets: &Targets<'_>) -> u64 {
     let parts: Vec<_> = (0..targets.num_parts()).collect();
     let in_total = order::num_passes(targets, &parts);
-    parts.iter().map(|&part| targets.len(part) as u64 * (1 + in_total + order::num_passes(targets, &[part]))).sum()
+    parts
+        .iter()
+        .map(|&part| targets.len(part) as u64 * (1 + in_total + order::num_passes(targets, &[part])))
+        .sum()
 }
 
 impl Statistics {
@@ -77,7 +80,9 @@ fn quantiles(
     ctx: &Context<'_>,
 ) -> Result<Option<[f64; 7]>> {
     let Some(last) = (statistics.num_entries - statistics.num_nan).checked_sub(1) else { return Ok(None) };
-    let ranks = PERCENTS.map(|percent| (u128::from(percent) * u128::from(last) / 100) as u64);
+    // floor(percent * last / 100), which may not overflow.
+    let rank = |percent: u64| last / 100 * percent + last % 100 * percent / 100;
+    let ranks = PERCENTS.map(|percent| rank(percent.into()));
     Ok(order::magnitudes(targets, parts, &ranks, ctx)?.try_into().ok())
 }
 
@@ -110,7 +115,9 @@ fn count(targets: &Targets<'_>, part: usize, layout: Layout, ctx: &Context<'_>) 
         Ok(())
     })?;
     let mut sum = Statistics::default();
-    threads.iter().for_each(|thread| sum.add(&thread.statistics));
+    for thread in threads {
+        sum.add(&thread.statistics);
+    }
     Ok(sum)
 }
 

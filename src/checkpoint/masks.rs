@@ -6,16 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Map, Value, json};
 
+use crate::checkpoint::digest::{self, Sum};
 use crate::checkpoint::header::{METADATA, PREFIX};
 use crate::checkpoint::staged::Staged;
 use crate::checkpoint::targets::Targets;
 use crate::error::Result;
 use crate::mask::packed_len;
-use crate::source::Source;
+use crate::parallel::Context;
+use crate::source::{ReadBuffer, Source};
 
 /// Name and version of the layout.
 const FORMAT: &str = "mask/1";
@@ -25,11 +27,22 @@ const KEY: &str = "rustprune.";
 
 /// A mask side file that is being written.
 #[derive(Debug)]
-pub(super) struct Masks {
+pub(super) struct Masks<'a> {
     staged: Staged,
+    contents: Contents<'a>,
     parts: Vec<Rows>,
+    digests: Vec<OnceLock<Sum>>,
     /// Bytes that two pieces share, to be joined at the end.
     shared: Mutex<Vec<(u64, u8)>>,
+}
+
+/// What the header tells of.
+#[derive(Debug)]
+pub(super) struct Contents<'a> {
+    pub targets: &'a Targets<'a>,
+    pub num_kept: Vec<u64>,
+    /// More metadata, by key.
+    pub notes: &'a BTreeMap<String, String>,
 }
 
 /// Where the packed rows of a part are.
@@ -39,46 +52,59 @@ struct Rows {
     row_len: usize,
 }
 
-impl Masks {
-    /// A file for all targets with its header written; `notes` are more metadata, by key.
-    pub fn create(
-        path: &Path,
-        targets: &Targets<'_>,
-        num_kept: &[u64],
-        digest: &str,
-        notes: &BTreeMap<String, String>,
-    ) -> Result<Self> {
-        let (header, lens) = header(targets, num_kept, digest, notes);
-        let mut position = PREFIX + header.len() as u64;
-        let mut parts = Vec::with_capacity(lens.len());
-        for (part, len) in lens.into_iter().enumerate() {
-            parts.push(Rows { position, row_len: targets.get(part).layout().row_len });
-            position += len as u64;
+impl<'a> Masks<'a> {
+    /// A file for all targets, still without its header.
+    pub fn create(path: &Path, contents: Contents<'a>) -> Result<Self> {
+        let mut position = (PREFIX + contents.header(&digest::of_all([])).len()) as u64;
+        let mut parts = Vec::with_capacity(contents.num_kept.len());
+        for part in 0..contents.targets.num_parts() {
+            let row_len = contents.targets.get(part).layout().row_len;
+            parts.push(Rows { position, row_len });
+            position += packed_len(contents.targets.len(part), row_len) as u64;
         }
+        let digests = parts.iter().map(|_| OnceLock::new()).collect();
         let staged = Staged::create(path, position)?;
-        staged.write(&(header.len() as u64).to_le_bytes(), 0)?;
-        staged.write(header.as_bytes(), PREFIX)?;
-        Ok(Self { staged, parts, shared: Mutex::default() })
+        Ok(Self { staged, contents, parts, digests, shared: Mutex::default() })
+    }
+
+    /// Reads a part and notes its digest.
+    pub fn identify(&self, part: usize, buffer: &mut ReadBuffer, ctx: &Context<'_>) -> Result<()> {
+        let digest = digest::of_target(self.contents.targets, part, buffer, ctx)?;
+        self.digests[part].get_or_init(|| digest);
+        Ok(())
     }
 
     /// Writes the bits of the `len` entries of a part from `start` on; `bytes` is memory to work in.
-    pub fn write(&self, part: usize, start: usize, len: usize, words: &[u64], bytes: &mut Vec<u8>) -> Result<()> {
+    pub fn write(
+        &self,
+        part: usize,
+        start: usize,
+        len: usize,
+        words: &[u64],
+        bytes: &mut Vec<u8>,
+    ) -> Result<()> {
         let Rows { position, row_len } = self.parts[part];
         bytes.clear();
         let first = pack_rows(words, start, len, row_len, bytes);
         let mut position = position + first as u64;
         let mut whole = bytes.as_slice();
         let mut shared = Vec::new();
-        let end_column = (start + len) % row_len;
-        if end_column % 8 != 0 && let Some((last, rest)) = whole.split_last() {
+        let is_inside_byte = |entry: usize| !(entry % row_len).is_multiple_of(8);
+        if is_inside_byte(start + len)
+            && let Some((last, rest)) = whole.split_last()
+        {
             shared.push((position + rest.len() as u64, *last));
             whole = rest;
         }
-        if start % row_len % 8 != 0 && let Some((first, rest)) = whole.split_first() {
+        if is_inside_byte(start)
+            && let Some((first, rest)) = whole.split_first()
+        {
             shared.push((position, *first));
             (position, whole) = (position + 1, rest);
         }
-        if !shared.is_empty() && let Ok(mut all) = self.shared.lock() {
+        if !shared.is_empty()
+            && let Ok(mut all) = self.shared.lock()
+        {
             all.append(&mut shared);
         }
         self.staged.write(whole, position)
@@ -92,49 +118,49 @@ impl Masks {
             let joined = bytes.iter().fold(0, |joined, (_, byte)| joined | byte);
             self.staged.write(&[joined], bytes[0].0)?;
         }
+        let digests = self.digests.into_iter().filter_map(OnceLock::into_inner);
+        let header = self.contents.header(&digest::of_all(digests));
+        self.staged.write(&(header.len() as u64).to_le_bytes(), 0)?;
+        self.staged.write(header.as_bytes(), PREFIX as u64)?;
         Ok(self.staged)
     }
 }
 
-/// The header, padded so that the data is aligned, and the bytes of each part.
-fn header(
-    targets: &Targets<'_>,
-    num_kept: &[u64],
-    digest: &str,
-    notes: &BTreeMap<String, String>,
-) -> (String, Vec<usize>) {
-    let mut entries = Map::new();
-    let (mut shapes, mut counts) = (Map::new(), Map::new());
-    let (mut begin, mut lens) = (0, Vec::with_capacity(num_kept.len()));
-    for (part, &num_kept) in num_kept.iter().enumerate() {
-        let target = targets.get(part);
-        let (name, shape) = (target.tensor.name.clone(), &target.tensor.shape);
-        let (len, row_len) = (targets.len(part), target.layout().row_len);
-        let size = packed_len(len, row_len);
-        let num_rows = len.checked_div(row_len).unwrap_or(shape.first().copied().unwrap_or(1));
-        entries.insert(
-            name.clone(),
-            json!({"dtype": "U8", "shape": [num_rows, row_len.div_ceil(8)], "data_offsets": [begin, begin + size]}),
-        );
-        shapes.insert(name.clone(), json!(shape));
-        counts.insert(name, json!(num_kept));
-        begin += size;
-        lens.push(size);
+impl Contents<'_> {
+    /// The header, padded so that the data is aligned; as long for any digest.
+    fn header(&self, digest: &str) -> String {
+        let mut entries = Map::new();
+        let (mut shapes, mut counts) = (Map::new(), Map::new());
+        let mut begin = 0;
+        for (part, &num_kept) in self.num_kept.iter().enumerate() {
+            let target = self.targets.get(part);
+            let (name, shape) = (target.tensor.name.clone(), &target.tensor.shape);
+            let (len, row_len) = (self.targets.len(part), target.layout().row_len);
+            let num_rows = if shape.len() < 2 { 1 } else { shape[0] };
+            let end = begin + packed_len(len, row_len);
+            entries.insert(
+                name.clone(),
+                json!({"dtype": "U8", "shape": [num_rows, row_len.div_ceil(8)], "data_offsets": [begin, end]}),
+            );
+            shapes.insert(name.clone(), json!(shape));
+            counts.insert(name, json!(num_kept));
+            begin = end;
+        }
+        let facts = [
+            ("format", FORMAT.to_owned()),
+            ("shapes", Value::from(shapes).to_string()),
+            ("num_kept", Value::from(counts).to_string()),
+            ("source_sha256", digest.to_owned()),
+        ];
+        let notes = self.notes.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let metadata: Map<_, _> =
+            notes.chain(facts).map(|(key, value)| (format!("{KEY}{key}"), Value::from(value))).collect();
+        entries.insert(METADATA.to_owned(), Value::from(metadata));
+        let mut text = Value::from(entries).to_string();
+        let padding = text.len().next_multiple_of(PREFIX) - text.len();
+        text.extend(std::iter::repeat_n(' ', padding));
+        text
     }
-    let facts = [
-        ("format", FORMAT.to_owned()),
-        ("shapes", Value::from(shapes).to_string()),
-        ("num_kept", Value::from(counts).to_string()),
-        ("source_sha256", digest.to_owned()),
-    ];
-    let notes = notes.iter().map(|(key, value)| (key.as_str(), value.clone()));
-    let metadata: Map<_, _> =
-        notes.chain(facts).map(|(key, value)| (format!("{KEY}{key}"), Value::from(value))).collect();
-    entries.insert(METADATA.to_owned(), Value::from(metadata));
-    let mut text = Value::from(entries).to_string();
-    let padding = text.len().next_multiple_of(PREFIX as usize) - text.len();
-    text.extend(std::iter::repeat_n(' ', padding));
-    (text, lens)
 }
 
 /// Appends the bits of the entries from `start` on to `bytes`, as bytes of rows of `row_len` entries, and
@@ -148,7 +174,7 @@ fn pack_rows(words: &[u64], start: usize, len: usize, row_len: usize, bytes: &mu
         let skipped = column % 8;
         if skipped > 0 {
             let count = (8 - skipped).min(end - at);
-            bytes.push((bits(words, at, count) << skipped) as u8);
+            bytes.push((bits(words, at, count) << skipped).to_le_bytes()[0]);
             at += count;
         }
         while at < end {

@@ -18,8 +18,8 @@ mod inspect;
 mod masks;
 mod order;
 mod prune;
-mod share;
 mod shard;
+mod share;
 mod staged;
 mod targets;
 

@@ -26,7 +26,7 @@ enum Keys {
 impl Keys {
     fn bits(self) -> u32 {
         match self {
-            Self::Of(dtype) => 8 * dtype.size() as u32 - 1,
+            Self::Of(dtype) => i64::BITS - dtype.limit().leading_zeros(),
             Self::Mixed => 63,
         }
     }
@@ -57,7 +57,12 @@ struct Wanted {
 ///
 /// # Panics
 /// If a rank is not below the number of these entries.
-pub(super) fn magnitudes(targets: &Targets<'_>, parts: &[usize], ranks: &[u64], ctx: &Context<'_>) -> Result<Vec<f64>> {
+pub(super) fn magnitudes(
+    targets: &Targets<'_>,
+    parts: &[usize],
+    ranks: &[u64],
+    ctx: &Context<'_>,
+) -> Result<Vec<f64>> {
     let (keys, digit_bits) = (keys(targets, parts), digit_bits(num_entries(targets, parts)));
     let mut wanted: Vec<_> = ranks.iter().map(|&rank| Wanted { prefix: 0, rank }).collect();
     let mut left = keys.bits();
@@ -66,16 +71,17 @@ pub(super) fn magnitudes(targets: &Targets<'_>, parts: &[usize], ranks: &[u64], 
         left -= digit;
         let mut prefixes: Vec<_> = wanted.iter().map(|wanted| wanted.prefix).collect();
         prefixes.dedup();
-        let counts = count(targets, parts, keys, &Digit { prefixes: &prefixes, bits: digit, shift: left }, ctx)?;
+        let counts =
+            count(targets, parts, keys, &Digit { prefixes: &prefixes, bits: digit, shift: left }, ctx)?;
         for wanted in &mut wanted {
             let row = prefixes.partition_point(|&prefix| prefix < wanted.prefix);
-            let mut digits = counts[row << digit..(row + 1) << digit].iter();
-            let found = digits.position(|&count| {
-                let found = wanted.rank < count;
-                wanted.rank -= if found { 0 } else { count };
+            let digits = (0..).zip(&counts[row << digit..(row + 1) << digit]);
+            let found = digits.into_iter().find(|(_, count)| {
+                let found = wanted.rank < **count;
+                wanted.rank -= if found { 0 } else { **count };
                 found
             });
-            wanted.prefix = wanted.prefix << digit | found.expect("a rank below the number of entries") as i64;
+            wanted.prefix = wanted.prefix << digit | found.expect("a rank below the number of entries").0;
         }
     }
     Ok(wanted.into_iter().map(|wanted| keys.value(wanted.prefix)).collect())
@@ -113,10 +119,17 @@ struct Counts {
     rows: Vec<u64>,
 }
 
-fn count(targets: &Targets<'_>, parts: &[usize], keys: Keys, digit: &Digit<'_>, ctx: &Context<'_>) -> Result<Vec<u64>> {
+fn count(
+    targets: &Targets<'_>,
+    parts: &[usize],
+    keys: Keys,
+    digit: &Digit<'_>,
+    ctx: &Context<'_>,
+) -> Result<Vec<u64>> {
     let size = digit.prefixes.len() << digit.bits;
-    let pieces =
-        parts.iter().flat_map(|&part| Grid::new(targets.len(part), 1).pieces().map(move |range| (part, range)));
+    let pieces = parts
+        .iter()
+        .flat_map(|&part| Grid::new(targets.len(part), 1).pieces().map(move |range| (part, range)));
     let threads = share(pieces, ctx, |Counts { buffer, rows }: &mut Counts, (part, range)| {
         rows.resize(size, 0);
         let (dtype, len) = (targets.dtype(part), range.len());
@@ -136,7 +149,7 @@ fn add<W: Word>(bits: &[W], dtype: DType, keys: Keys, digit: &Digit<'_>, rows: &
     for magnitude in bits.iter().map(|bits| bits.magnitude().to_i64()).filter(|&it| it <= dtype.limit()) {
         let key = keys.key(dtype, magnitude) >> digit.shift;
         if let Some(row) = digit.prefixes.iter().position(|&prefix| prefix == key >> digit.bits) {
-            rows[row << digit.bits | (key & low) as usize] += 1;
+            rows[row << digit.bits | usize::try_from(key & low).unwrap_or_default()] += 1;
         }
     }
 }

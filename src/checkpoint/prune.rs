@@ -1,13 +1,13 @@
 //! Pruned copies of the files of a checkpoint: every byte as it was but for the pruned values.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::checkpoint::digest::sha256;
-use crate::checkpoint::masks::Masks;
-use crate::checkpoint::share::share;
+use crate::checkpoint::masks::{Contents, Masks};
 use crate::checkpoint::shard::Shard;
+use crate::checkpoint::share::share;
 use crate::checkpoint::staged::Staged;
 use crate::checkpoint::targets::Targets;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::plan::{Plan, Request, Scratch, Summary, decide, zero_pruned};
 use crate::source::{Bits, ReadBuffer, Source};
 
 /// Bytes copied between two looks at the stop switch.
-const COPY: u64 = 1 << 26;
+const COPY: usize = 1 << 26;
 
 /// Bytes written between two waits of one thread for the disk: the others go on meanwhile, so that little is
 /// left to wait for at the end.
@@ -67,26 +67,9 @@ pub fn prune(
 
 /// Writes every output under its temporary name.
 fn write(targets: &Targets<'_>, plan: &Plan, outputs: Outputs<'_>, ctx: &Context<'_>) -> Result<Vec<Staged>> {
-    let masks = match outputs.masks {
-        Some(file) => Some(create_masks(targets, plan, file, ctx)?),
-        None => None,
-    };
-    let copies = targets.shards().iter().zip(outputs.shards).map(|(shard, path)| Staged::create(path, shard.len()));
-    let copies: Vec<_> = copies.collect::<Result<_>>()?;
-    for (number, (shard, copy)) in targets.shards().iter().zip(&copies).enumerate() {
-        copy_rest(targets, number, shard, copy, ctx)?;
-        copy.set_permissions(shard.metadata()?.permissions())?;
-    }
-    write_targets(targets, plan, &copies, masks.as_ref(), ctx)?;
-    let masks = masks.map(Masks::finish).transpose()?;
-    let staged: Vec<_> = masks.into_iter().chain(copies).collect();
-    staged.iter().try_for_each(Staged::sync)?;
-    Ok(staged)
-}
-
-fn create_masks(targets: &Targets<'_>, plan: &Plan, file: MaskFile<'_>, ctx: &Context<'_>) -> Result<Masks> {
-    let num_kept: Vec<_> = (0..targets.num_parts()).map(|part| num_kept(plan, part)).collect();
-    Masks::create(file.path, targets, &num_kept, &sha256(targets, ctx)?, file.notes)
+    let writer = Writer::create(targets, plan, outputs)?;
+    share(writer.tasks(), ctx, |memory, task| writer.run(memory, task, ctx))?;
+    writer.finish()
 }
 
 fn num_kept(plan: &Plan, part: usize) -> u64 {
@@ -94,24 +77,26 @@ fn num_kept(plan: &Plan, part: usize) -> u64 {
     summary.num_entries - summary.num_pruned
 }
 
-/// Copies what is no target of a shard: the header, the other tensors.
-fn copy_rest(targets: &Targets<'_>, number: usize, shard: &Shard, copy: &Staged, ctx: &Context<'_>) -> Result<()> {
-    let parts = (0..targets.num_parts()).map(|part| targets.get(part));
-    let mut pruned: Vec<_> =
-        parts.filter(|target| target.shard == number).map(|target| target.tensor.bytes.clone()).collect();
-    pruned.sort_unstable_by_key(|bytes| bytes.start);
-    pruned.push(shard.len()..shard.len());
-    let mut start = 0;
-    for bytes in pruned {
-        while start < bytes.start {
-            ctx.check()?;
-            let end = bytes.start.min(start + COPY);
-            copy.copy(shard.file(), start..end)?;
-            start = end;
-        }
-        start = bytes.end;
-    }
-    Ok(())
+/// The outputs of a plan while they are written.
+struct Writer<'a> {
+    targets: &'a Targets<'a>,
+    plan: &'a Plan,
+    copies: Vec<Staged>,
+    masks: Option<Masks<'a>>,
+    /// Entries of each target that were kept so far.
+    num_kept: Vec<AtomicU64>,
+    /// Bytes of targets written so far.
+    written: AtomicU64,
+}
+
+/// Something to be written.
+enum Task {
+    /// What is no target of a shard: the header, the other tensors.
+    Rest(usize),
+    /// The digest of a target.
+    Digest(usize),
+    /// A run of entries of a target.
+    Piece(usize, Range<usize>),
 }
 
 /// What a thread works in.
@@ -123,41 +108,98 @@ struct Memory {
     packed: Vec<u8>,
 }
 
-/// Writes every target with zeros in its pruned entries, and its mask.
-fn write_targets(
-    targets: &Targets<'_>,
-    plan: &Plan,
-    copies: &[Staged],
-    masks: Option<&Masks>,
-    ctx: &Context<'_>,
-) -> Result<()> {
-    let parts = 0..targets.num_parts();
-    let pieces = parts.clone().flat_map(|part| plan.pieces(part).map(move |range| (part, range)));
-    let written = AtomicU64::new(0);
-    let counts: Vec<_> = parts.clone().map(|_| AtomicU64::new(0)).collect();
-    share(pieces, ctx, |memory: &mut Memory, (part, range)| {
-        let Memory { buffer, scratch, words, packed } = memory;
-        let target = targets.get(part);
-        let bytes = targets.read_bytes(part, &range, buffer)?;
-        plan.emit(part, range.clone(), Bits::from_bytes(target.dtype, bytes), None, scratch, words, ctx)?;
-        zero_pruned(words, target.dtype, bytes, ctx);
-        let copy = &copies[target.shard];
-        copy.write(bytes, target.position(range.start))?;
-        let before = written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        if before / FLUSH != (before + bytes.len() as u64) / FLUSH {
-            copy.sync()?;
+impl<'a> Writer<'a> {
+    fn create(targets: &'a Targets<'a>, plan: &'a Plan, outputs: Outputs<'a>) -> Result<Self> {
+        let parts = 0..targets.num_parts();
+        let num_kept = parts.clone().map(|part| num_kept(plan, part)).collect();
+        let masks = match outputs.masks {
+            Some(MaskFile { path, notes }) => {
+                Some(Masks::create(path, Contents { targets, num_kept, notes })?)
+            }
+            None => None,
+        };
+        let copy = |(shard, path): (&Shard, &PathBuf)| {
+            let copy = Staged::create(path, shard.len())?;
+            copy.set_permissions(shard.metadata()?.permissions())?;
+            Ok(copy)
+        };
+        let copies = targets.shards().iter().zip(outputs.shards).map(copy).collect::<Result<_>>()?;
+        let num_kept = parts.map(|_| AtomicU64::new(0)).collect();
+        Ok(Self { targets, plan, copies, masks, num_kept, written: AtomicU64::new(0) })
+    }
+
+    /// All there is to write, target after target; digests between pieces, while which threads need not wait
+    /// for each other to write.
+    fn tasks(&self) -> impl Iterator<Item = Task> + Send {
+        let parts = (0..self.targets.num_parts()).flat_map(|part| {
+            let digest = self.masks.is_some().then_some(Task::Digest(part));
+            digest.into_iter().chain(self.plan.pieces(part).map(move |range| Task::Piece(part, range)))
+        });
+        (0..self.copies.len()).map(Task::Rest).chain(parts)
+    }
+
+    fn run(&self, memory: &mut Memory, task: Task, ctx: &Context<'_>) -> Result<()> {
+        match (task, &self.masks) {
+            (Task::Rest(shard), _) => self.copy_rest(shard, ctx),
+            (Task::Digest(part), Some(masks)) => masks.identify(part, &mut memory.buffer, ctx),
+            (Task::Digest(_), None) => Ok(()),
+            (Task::Piece(part, range), _) => self.write_piece(memory, part, range, ctx),
         }
-        if let Some(masks) = masks {
+    }
+
+    fn copy_rest(&self, number: usize, ctx: &Context<'_>) -> Result<()> {
+        let (shard, copy) = (&self.targets.shards()[number], &self.copies[number]);
+        for rest in self.targets.rest_of_shard(number) {
+            for start in rest.clone().step_by(COPY) {
+                ctx.check()?;
+                copy.copy(shard.file(), start..rest.end.min(start + COPY as u64))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes entries with zeros where they are pruned, and their mask.
+    fn write_piece(
+        &self,
+        memory: &mut Memory,
+        part: usize,
+        range: Range<usize>,
+        ctx: &Context<'_>,
+    ) -> Result<()> {
+        let Memory { buffer, scratch, words, packed } = memory;
+        let target = self.targets.get(part);
+        let bytes = self.targets.read_bytes(part, &range, buffer)?;
+        let entries = Bits::from_bytes(target.dtype, bytes);
+        self.plan.emit(part, range.clone(), entries, None, scratch, words, ctx)?;
+        zero_pruned(words, target.dtype, bytes, ctx);
+        let copy = &self.copies[target.shard];
+        copy.write(bytes, target.position(range.start))?;
+        if let Some(masks) = &self.masks {
             masks.write(part, range.start, range.len(), words, packed)?;
         }
-        let num_kept: u64 = words.iter().map(|word| u64::from(word.count_ones())).sum();
-        counts[part].fetch_add(num_kept, Ordering::Relaxed);
+        let num_kept = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        self.num_kept[part].fetch_add(num_kept, Ordering::Relaxed);
         ctx.advance(range.len());
-        Ok(())
-    })?;
-    // The plan promised a count of the entries it read; another count now is of other entries.
-    match parts.into_iter().find(|&part| counts[part].load(Ordering::Relaxed) != num_kept(plan, part)) {
-        Some(part) => Err(Error::Changed { path: targets.shards()[targets.get(part).shard].path().to_owned() }),
-        None => Ok(()),
+        let len = bytes.len() as u64;
+        let before = self.written.fetch_add(len, Ordering::Relaxed);
+        if before / FLUSH < (before + len) / FLUSH { copy.sync() } else { Ok(()) }
+    }
+
+    /// The files, the masks first, whole and on the disk.
+    fn finish(self) -> Result<Vec<Staged>> {
+        for (part, counted) in self.num_kept.into_iter().enumerate() {
+            // The plan promised a count of the entries that it read: another one now is of other entries.
+            if counted.into_inner() != num_kept(self.plan, part) {
+                let shard = &self.targets.shards()[self.targets.get(part).shard];
+                return Err(Error::Changed { path: shard.path().to_owned() });
+            }
+        }
+        let masks = self.masks.map(Masks::finish).transpose()?;
+        let staged: Vec<_> = masks.into_iter().chain(self.copies).collect();
+        staged.iter().try_for_each(Staged::sync)?;
+        Ok(staged)
     }
 }
+
+#[cfg(test)]
+mod tests;

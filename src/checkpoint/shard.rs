@@ -36,15 +36,15 @@ impl Shard {
         let file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         let len = metadata.len();
-        if len < PREFIX {
+        if len < PREFIX as u64 {
             return Err(malformed(Defect::TooShort { len }));
         }
-        let mut prefix = [0; PREFIX as usize];
+        let mut prefix = [0; PREFIX];
         at::read(&file, &mut prefix, 0).map_err(io)?;
         let header_len = header::header_len(prefix, len).map_err(malformed)?;
-        let mut header = vec![0; header_len as usize];
-        at::read(&file, &mut header, PREFIX).map_err(io)?;
-        let tensors = header::parse(&header, len - PREFIX - header_len).map_err(malformed)?;
+        let mut header = vec![0; header_len];
+        at::read(&file, &mut header, PREFIX as u64).map_err(io)?;
+        let tensors = header::parse(&header, len - (PREFIX + header_len) as u64).map_err(malformed)?;
         Ok(Self { path: path.to_owned(), file, tensors, len, modified: metadata.modified().ok() })
     }
 
@@ -91,5 +91,50 @@ impl Shard {
 
     pub(super) fn metadata(&self) -> Result<Metadata> {
         self.file.metadata().map_err(|source| Error::Io { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with one tensor of 16 bytes.
+    fn file(directory: &Path) -> PathBuf {
+        let header = r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#;
+        let path = directory.join("model.safetensors");
+        let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[7; 16]].concat();
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    #[test]
+    fn a_file_cut_short_behind_its_reader_is_an_error() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = file(directory.path());
+        let shard = Shard::open(&path).expect("opened");
+        let mut bytes = [0; 16];
+        shard.read(&mut bytes, shard.len() - 16).expect("read");
+        assert_eq!(bytes, [7; 16]);
+        File::options().write(true).open(&path).expect("opened").set_len(shard.len() - 1).expect("cut");
+        assert!(matches!(shard.read(&mut bytes, shard.len() - 16), Err(Error::Changed { .. })));
+        assert!(matches!(shard.check_unchanged(), Err(Error::Changed { .. })));
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_is_noticed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = file(directory.path());
+        let shard = Shard::open(&path).expect("opened");
+        shard.check_unchanged().expect("as it was");
+        let later = SystemTime::now() + std::time::Duration::from_secs(1);
+        File::options().write(true).open(&path).expect("opened").set_modified(later).expect("touched");
+        assert!(matches!(shard.check_unchanged(), Err(Error::Changed { .. })));
+    }
+
+    #[test]
+    fn a_directory_is_no_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let error = Shard::open(directory.path()).expect_err("refused");
+        assert!(matches!(error, Error::Malformed { defect: Defect::NotAFile, .. }));
     }
 }

@@ -20,14 +20,21 @@ pub(super) fn share<P, S: Default + Send>(
     let failed = AtomicBool::new(false);
     let next = || pieces.lock().ok().and_then(|mut pieces| pieces.next());
     let mut states: Vec<S> = (0..num_threads()).map(|_| S::default()).collect();
-    for_each(&mut states, ctx, || (), |(), state| {
-        while let Some(piece) = next() {
-            if failed.load(Ordering::Relaxed) {
-                break;
+    for_each(
+        &mut states,
+        ctx,
+        || (),
+        |(), state| {
+            while let Some(piece) = next() {
+                if failed.load(Ordering::Relaxed) {
+                    break;
+                }
+                ctx.check()
+                    .and_then(|()| work(state, piece))
+                    .inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
             }
-            ctx.check().and_then(|()| work(state, piece)).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     Ok(states)
 }

@@ -22,7 +22,8 @@ pub(super) struct Staged {
 impl Staged {
     /// A new file of `len` zero bytes that will be `path`.
     pub fn create(path: &Path, len: u64) -> Result<Self> {
-        let (temporary, file) = create_beside(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let (temporary, file) =
+            create_beside(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let staged = Self { path: path.to_owned(), temporary, file, published: false };
         staged.file.set_len(len).map_err(|source| staged.io(source))?;
         Ok(staged)

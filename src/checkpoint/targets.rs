@@ -79,6 +79,16 @@ impl<'a> Targets<'a> {
         self.targets[part]
     }
 
+    /// What is no target of the file of a shard: its header, its other tensors.
+    pub(super) fn rest_of_shard(&self, shard: usize) -> Vec<Range<u64>> {
+        let targets = self.targets.iter().filter(|target| target.shard == shard);
+        let mut targets: Vec<_> = targets.map(|target| target.tensor.bytes.clone()).collect();
+        targets.sort_unstable_by_key(|bytes| bytes.start);
+        let starts = std::iter::once(0).chain(targets.iter().map(|bytes| bytes.end));
+        let ends = targets.iter().map(|bytes| bytes.start).chain([self.shards[shard].len()]);
+        starts.zip(ends).map(|(start, end)| start..end).collect()
+    }
+
     /// Reads the entries `range` of a part.
     pub(super) fn read_bytes<'b>(
         &self,

@@ -84,7 +84,10 @@ pub(super) fn arrays<'a>(
         .map(|(((name, tag), bits), &kept)| {
             let (dtype, bits) = (dtype(tag)?, bits?);
             if bits.width() != dtype.size() {
-                return Err(PyTypeError::new_err(format!("{name}: {tag} does not fit {} bytes", bits.width())));
+                return Err(PyTypeError::new_err(format!(
+                    "{name}: {tag} does not fit {} bytes",
+                    bits.width()
+                )));
             }
             Ok(Array { name, dtype, bits, kept })
         })

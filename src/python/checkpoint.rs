@@ -7,7 +7,9 @@ use pyo3::prelude::*;
 
 use super::call::run;
 use super::select::Words;
-use crate::checkpoint::{self, MaskFile, Outputs, PATTERNS, PERCENTS, Shard, Statistics, Targets, float_format};
+use crate::checkpoint::{
+    self, MaskFile, Outputs, PATTERNS, PERCENTS, Shard, Statistics, Targets, float_format,
+};
 use crate::source::Source;
 
 /// A tensor of a file: name, format, shape, and the name of its float format if it can be pruned.
@@ -26,6 +28,7 @@ pub(super) struct Checkpoint {
     shards: Vec<Shard>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "Python hands over values")]
 #[pymethods]
 impl Checkpoint {
     #[new]
@@ -86,9 +89,8 @@ impl Checkpoint {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<(Vec<Facts>, Facts)> {
         let targets = Targets::new(&self.shards, &places)?;
-        let (all, total) = run(py, usize::MAX, places.len(), progress.as_ref(), |ctx| {
-            checkpoint::inspect(&targets, ctx)
-        })?;
+        let (all, total) =
+            run(py, usize::MAX, places.len(), progress.as_ref(), |ctx| checkpoint::inspect(&targets, ctx))?;
         Ok((all.iter().map(facts).collect(), facts(&total)))
     }
 
@@ -100,7 +102,8 @@ impl Checkpoint {
 
 fn facts(of: &Statistics) -> Facts {
     let groups = PATTERNS.iter().zip(of.groups);
-    let groups = groups.map(|(&(kept, group), (conforming, num_groups))| (kept, group, conforming, num_groups));
+    let groups =
+        groups.map(|(&(kept, group), (conforming, num_groups))| (kept, group, conforming, num_groups));
     let quantiles = of.quantiles.iter().flat_map(|values| PERCENTS.into_iter().zip(*values));
     (of.num_entries, of.num_zeros, of.num_nan, groups.collect(), quantiles.collect())
 }

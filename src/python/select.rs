@@ -4,7 +4,9 @@ use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::arrays::{Entries, EntriesMut, arrays, dtype, kept_slices, last_axis, outputs, readable, writable};
+use super::arrays::{
+    Entries, EntriesMut, arrays, dtype, kept_slices, last_axis, outputs, readable, writable,
+};
 use super::call::run;
 use crate::mask::Mask;
 use crate::plan::{Layout, Method, Request, Rule, apply_mask, apply_plan, decide, fill};

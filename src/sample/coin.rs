@@ -24,7 +24,8 @@ impl Coin {
     pub fn for_count(stream: Stream, kept: u64, len: u64) -> Self {
         let bits = u64::BITS - len.saturating_sub(1).leading_zeros();
         let planes = bits.div_ceil(2) + 1;
-        let odds = if len == 0 { 0 } else { ((u128::from(kept) << planes) + u128::from(len / 2)) / u128::from(len) };
+        let odds =
+            if len == 0 { 0 } else { ((u128::from(kept) << planes) + u128::from(len / 2)) / u128::from(len) };
         Self { stream, odds: odds as u64, planes }
     }
 

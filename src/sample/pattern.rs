@@ -17,7 +17,9 @@ impl Pattern {
         let mut choose = vec![vec![1]];
         for n in 1..=pattern.group() {
             let last = &choose[n - 1];
-            choose.push((0..=n).map(|k| last.get(k).unwrap_or(&0) + if k > 0 { last[k - 1] } else { 0 }).collect());
+            choose.push(
+                (0..=n).map(|k| last.get(k).unwrap_or(&0) + if k > 0 { last[k - 1] } else { 0 }).collect(),
+            );
         }
         Self { shape: pattern, choose }
     }

@@ -20,8 +20,9 @@ const LINE: usize = 32;
 /// Below this many entries every one is a candidate.
 const ALL_CANDIDATES: u64 = 2048;
 
-/// Strata that one thread samples at a time.
+/// Strata that one thread samples at a time, at the least, and how often threads take some.
 const STRATA: u64 = 256;
+const SHARES: u64 = 16;
 
 /// Sampled lines, in the order of their positions.
 #[derive(Default)]
@@ -76,7 +77,7 @@ pub(crate) fn bracket<S: Source + ?Sized>(
     Ok(Bracket { high, middle, low })
 }
 
-/// Reads the lines, `STRATA` of them at a time.
+/// Reads the lines, a share of them at a time.
 fn draw<S: Source + ?Sized>(
     source: &S,
     pieces: &[Piece<'_>],
@@ -88,12 +89,13 @@ fn draw<S: Source + ?Sized>(
     // The time of the sample and that of the candidates it leaves are together least near this size.
     let strata = (0.05 * (len as f64).powf(2.0 / 3.0)).ceil() as u64;
     let width = len as f64 / strata as f64;
+    let share = STRATA.max(strata.div_ceil(SHARES));
     let mut samples: Vec<_> = (0..strata)
-        .step_by(STRATA as usize)
-        .map(|first| Sample { strata: first..strata.min(first + STRATA), ..Sample::default() })
+        .step_by(share as usize)
+        .map(|first| Sample { strata: first..strata.min(first + share), ..Sample::default() })
         .collect();
     for_each(&mut samples, ctx, ReadBuffer::default, |buffer, sample| {
-        let mut places = Vec::with_capacity(STRATA as usize);
+        let mut places = Vec::with_capacity(share as usize);
         let mut number = 0;
         for stratum in sample.strata.clone() {
             let room = (width as u64).saturating_sub(LINE as u64).max(1);
@@ -146,7 +148,8 @@ fn cuts<const N: usize>(
 /// The position of that one of equal keys.
 fn position_of(samples: &[Sample], nth: Nth) -> u64 {
     let lines = samples.iter().flat_map(|sample| {
-        let positions = sample.lines.iter().flat_map(|line| line.position..line.position + u64::from(line.len));
+        let positions =
+            sample.lines.iter().flat_map(|line| line.position..line.position + u64::from(line.len));
         sample.keys.iter().zip(positions)
     });
     let mut ties = lines.filter(|&(&key, _)| key == nth.key);

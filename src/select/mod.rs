@@ -102,18 +102,24 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
 
 /// Turns the mask of the guess into that of the cut.
 fn mend(pieces: &mut [Piece<'_>], guess: Cut, cut: Cut, ctx: &Context<'_>) -> Result<()> {
-    for_each(pieces, ctx, || (), |(), piece| {
-        for (&at, &key) in piece.candidates.iter().zip(&piece.keys) {
+    for_each(pieces, ctx, Vec::new, |flips, piece| {
+        let (candidates, keys) = (std::mem::take(&mut piece.candidates), std::mem::take(&mut piece.keys));
+        flips.clear();
+        for (&at, &key) in candidates.iter().zip(&keys) {
             let position = piece.position + u64::from(at);
             let kept = cut.keeps(key, position);
             piece.certain += u64::from(kept);
-            if let Some(output) = &mut piece.output
-                && kept != guess.keeps(key, position)
-            {
-                output.set(usize::from(at), kept);
+            if kept != guess.keeps(key, position) {
+                flips.push((usize::from(at), kept));
             }
         }
-        (piece.candidates, piece.keys) = (Box::default(), Box::default());
+        if let Some(output) = &mut piece.output {
+            // The mask has left the cache: all loads are under way before the first store needs one.
+            for &(at, _) in &*flips {
+                std::hint::black_box(output.get(at));
+            }
+            flips.iter().for_each(|&(at, kept)| output.set(at, kept));
+        }
         Ok(())
     })
 }

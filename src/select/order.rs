@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::Result;
-use crate::parallel::{Context, for_each};
+use crate::parallel::{Context, for_each, lock};
 
 /// Bins of a histogram, as a power of two.
 const BIN_BITS: u32 = 12;
@@ -71,7 +71,7 @@ impl Counted {
             };
             group.visit(state, visit, ctx)?;
             for (all, mut own) in gathered.iter().zip(own) {
-                all.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
+                lock(all).append(&mut own);
             }
             Ok(())
         })?;
@@ -144,7 +144,7 @@ fn count<G: Keys>(groups: &mut [G], low: i64, high: i64, ctx: &Context<'_>) -> R
             }
         };
         group.visit(state, visit, ctx)?;
-        let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = lock(&total);
         total.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         Ok(())
     })?;

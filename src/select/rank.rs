@@ -39,7 +39,12 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
-    pub fn new<S: Source + ?Sized>(source: &S, parts: std::ops::Range<usize>, score: Score, nan: Nan) -> Self {
+    pub fn new<S: Source + ?Sized>(
+        source: &S,
+        parts: std::ops::Range<usize>,
+        score: Score,
+        nan: Nan,
+    ) -> Self {
         let mut dtypes = parts.map(|part| source.dtype(part));
         let first = dtypes.next();
         Self { signed: score == Score::Value, nan, mixed: dtypes.any(|dtype| Some(dtype) != first) }
@@ -80,7 +85,7 @@ impl Ranking {
         if !self.mixed {
             return if lifted < reaching { K::saturate(lifted.max(below + 1)) } else { K::MAX };
         }
-        while reaching - below > 1 {
+        while below + 1 < reaching {
             let middle = i64::midpoint(below, reaching);
             if dtype.widen(middle) >= lifted {
                 reaching = middle;

@@ -8,8 +8,8 @@ use crate::select::scan::{BLOCK, Bracket, Piece, exclude};
 use crate::simd::{Kernels, Key, with_kernels};
 use crate::source::{ReadBuffer, Source, for_bits};
 
-/// Pieces whose candidates one thread visits at a time.
-const PIECES: usize = 64;
+/// How often threads take some pieces to visit their candidates.
+const SHARES: usize = 16;
 
 struct Candidates<'a, 'o>(&'a [Piece<'o>]);
 
@@ -32,8 +32,11 @@ pub(crate) fn cut_of_candidates(
     ctx: &Context<'_>,
 ) -> Result<Cut> {
     let range = (bracket.low.key.max(everything.0), bracket.high.key.min(everything.1));
-    let mut groups: Vec<_> = pieces.chunks(PIECES).map(Candidates).collect();
-    let [Nth { key, place, .. }] = Counted::new(&mut groups, range, ctx)?.find(&mut groups, [rank], ctx)?;
+    let mut groups: Vec<_> = pieces.chunks(pieces.len().div_ceil(SHARES).max(1)).map(Candidates).collect();
+    let [Nth { key, place, ties }] = Counted::new(&mut groups, range, ctx)?.find(&mut groups, [rank], ctx)?;
+    if ties == 1 && bracket.low.key < key && key < bracket.high.key {
+        return Ok(Cut { key, position: u64::MAX });
+    }
     let ties = pieces.iter().flat_map(|piece| {
         let ties = piece.keys.iter().zip(&piece.candidates).filter(move |&(&other, _)| other == key);
         ties.map(|(_, &at)| piece.position + u64::from(at))
@@ -69,7 +72,8 @@ pub(crate) fn cut_of_everything<S: Source + ?Sized>(
     ctx: &Context<'_>,
 ) -> Result<Cut> {
     let mut groups: Vec<_> = pieces.iter().map(|piece| Entries { source, piece, ranking }).collect();
-    let [Nth { key, place, .. }] = Counted::new(&mut groups, range, ctx)?.find(&mut groups, [num_kept], ctx)?;
+    let [Nth { key, place, .. }] =
+        Counted::new(&mut groups, range, ctx)?.find(&mut groups, [num_kept], ctx)?;
     count_equal(source, pieces, ranking, key, ctx)?;
     let mut left = place;
     let mut position = u64::MAX;

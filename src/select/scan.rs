@@ -121,7 +121,8 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
     for (number, block) in entries.chunks(BLOCK).enumerate() {
         let (start, end) = (number * BLOCK, number * BLOCK + block.len());
         let used = block.len().div_ceil(64);
-        let mut nan = kernels.classify(block, recipe, steps.map(|step| step.threshold(end)), slices(&mut rows, used));
+        let mut nan =
+            kernels.classify(block, recipe, steps.map(|step| step.threshold(end)), slices(&mut rows, used));
         if steps.iter().any(|step| step.is_inside(start, end)) {
             kernels.classify(block, recipe, steps.map(|step| step.at), slices(&mut other, used));
             for ((row, other), step) in rows.iter_mut().zip(&other).zip(steps) {
@@ -143,7 +144,8 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
     let enough = room.fetch_sub(len as i64, Ordering::Relaxed) >= len as i64;
     let found = if enough { &found[..len] } else { &[] };
     piece.candidates = found.into();
-    piece.keys = found.iter().map(|&at| ranking.lift(dtype, recipe.key(entries[usize::from(at)]).to_i64())).collect();
+    piece.keys =
+        found.iter().map(|&at| ranking.lift(dtype, recipe.key(entries[usize::from(at)]).to_i64())).collect();
 }
 
 fn slices(rows: &mut [[u64; BLOCK / 64]; 3], used: usize) -> [&mut [u64]; 3] {
@@ -184,7 +186,11 @@ pub(crate) fn exclude<K: Key>(keys: &mut [K], kept: &[u8]) {
 }
 
 /// The error for the first NaN, if a pass saw one.
-pub(crate) fn check_nan<S: Source + ?Sized>(source: &S, pieces: &[Piece<'_>], ranking: Ranking) -> Result<()> {
+pub(crate) fn check_nan<S: Source + ?Sized>(
+    source: &S,
+    pieces: &[Piece<'_>],
+    ranking: Ranking,
+) -> Result<()> {
     if ranking.nan != crate::select::Nan::Raise {
         return Ok(());
     }

@@ -109,7 +109,11 @@ fn comparisons_agree<W: Word>() {
                         assert_eq!(row[used], CANARY);
                         for at in 0..used * 64 {
                             let expected = keys.get(at).is_some_and(|&key| key >= threshold);
-                            assert_eq!(row[at / 64] >> (at % 64) & 1 == 1, expected, "{level:?} {at} of {len}");
+                            assert_eq!(
+                                row[at / 64] >> (at % 64) & 1 == 1,
+                                expected,
+                                "{level:?} {at} of {len}"
+                            );
                         }
                     }
                 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rustprune._checkpoint.files import find
-from rustprune._checkpoint.targets import Place
+from rustprune._checkpoint.progress import Progress, of_length
+from rustprune._checkpoint.targets import by_name
 
 if TYPE_CHECKING:
     import os
@@ -89,9 +89,7 @@ class InspectReport:
         return {"tensors": tensors, "total": _plain(self.total)}
 
 
-def inspect_checkpoint(
-    src: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None
-) -> InspectReport:
+def inspect_checkpoint(src: str | os.PathLike[str], *, progress: Progress | None = None) -> InspectReport:
     """Count zeros and groups, and rank magnitudes, exactly and streamed.
 
     Parameters
@@ -115,31 +113,17 @@ def inspect_checkpoint(
     """
     files = find(Path(src))
     checkpoint, tensors = files.open()
-    places = sorted(
-        (
-            Place(shard, number, tensor)
-            for shard, row in enumerate(tensors)
-            for number, tensor in enumerate(row)
-        ),
-        key=lambda place: place.tensor.name,
-    )
+    places = by_name(tensors)
     floats = [(place.shard, place.number) for place in places if place.tensor.format]
-    length = checkpoint.num_passed(floats)
-    facts, total = checkpoint.inspect(floats, progress and (lambda done: progress(done, length)))
-    found = dict(zip(floats, facts, strict=True))
-    return InspectReport(
-        tuple(
-            InspectedTensor(
-                place.tensor.name,
-                files.shards[place.shard],
-                place.tensor.dtype,
-                place.tensor.shape,
-                _statistics(found[place[:2]]) if place[:2] in found else None,
-            )
-            for place in places
-        ),
-        _statistics(total),
-    )
+    facts, total = checkpoint.inspect(floats, of_length(progress, checkpoint.num_passed(floats)))
+    found = dict(zip(floats, map(_statistics, facts), strict=True))
+    inspected = [
+        InspectedTensor(
+            tensor.name, files.shards[shard], tensor.dtype, tensor.shape, found.get((shard, number))
+        )
+        for shard, number, tensor in places
+    ]
+    return InspectReport(tuple(inspected), _statistics(total))
 
 
 def _statistics(facts: _Facts) -> Statistics:

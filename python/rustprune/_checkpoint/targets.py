@@ -53,6 +53,12 @@ class Skipped(NamedTuple):
     reason: str
 
 
+def by_name(tensors: Sequence[Sequence[Tensor]]) -> list[Place]:
+    """Return all tensors in the order of their names."""
+    places = (Place(shard, at, tensor) for shard, row in enumerate(tensors) for at, tensor in enumerate(row))
+    return sorted(places, key=lambda place: place.tensor.name)
+
+
 def choose(
     tensors: Sequence[Sequence[Tensor]], targets: Sequence[str], ignore: Sequence[str]
 ) -> tuple[list[Place], list[Skipped]]:
@@ -60,14 +66,7 @@ def choose(
 
     Given ``targets`` replace the default ones and what is ignored by default; given ``ignore`` adds to it.
     """
-    places = sorted(
-        (
-            Place(shard, number, tensor)
-            for shard, row in enumerate(tensors)
-            for number, tensor in enumerate(row)
-        ),
-        key=lambda place: place.tensor.name,
-    )
+    places = by_name(tensors)
     names = [place.tensor.name for place in places]
     wanted = _matched("targets", targets, names) if targets else _default(places)
     wanted -= _matched("ignore", ignore, names)

@@ -13,13 +13,14 @@ fn read(file: &[u8]) -> Result<Vec<Tensor>, Defect> {
     let file_len = file.len() as u64;
     let prefix = file[..8].try_into().expect("8 bytes");
     let header_len = header_len(prefix, file_len)?;
-    parse(&file[8..8 + header_len as usize], file_len - 8 - header_len)
+    parse(&file[8..8 + header_len], file_len - 8 - header_len as u64)
 }
 
 #[test]
 fn a_written_file_is_read_back_in_the_order_of_its_data() {
     let data = [0; 48];
-    let view = |dtype, shape: &[usize], len| TensorView::new(dtype, shape.to_vec(), &data[..len]).expect("a view");
+    let view =
+        |dtype, shape: &[usize], len| TensorView::new(dtype, shape.to_vec(), &data[..len]).expect("a view");
     let views = [
         ("b", view(Dtype::F16, &[2, 3], 12)),
         ("a", view(Dtype::F64, &[], 8)),
@@ -42,7 +43,11 @@ fn every_defect_is_named() {
         (one, 7, r#"tensor "a" must end within the 7 bytes of data that the file holds, got 8"#),
         (one, 9, "expected 8 bytes of data, as the header says, got 9"),
         ("{}", 3, "expected 0 bytes of data, as the header says, got 3"),
-        ("[]", 0, "expected a header that is a JSON object, got invalid type: sequence, expected an object at line 1 column 0"),
+        (
+            "[]",
+            0,
+            "expected a header that is a JSON object, got invalid type: sequence, expected an object at line 1 column 0",
+        ),
         ("{} x", 0, "expected a header that is a JSON object, got trailing characters at line 1 column 4"),
         (r#"{"a":1}"#, 0, r#"tensor "a" must have a dtype, a shape and two data_offsets of whole numbers"#),
         (
@@ -117,17 +122,17 @@ fn header_lengths_stay_within_the_file_and_the_format() {
 fn files() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
     use proptest::prelude::*;
     let tag = prop::sample::select(vec![("F32", 32), ("F4", 4), ("BOOL", 8), ("F6_E2M3", 6), ("BF16", 16)]);
-    let slip = || prop_oneof![9 => Just(0_u64), 1 => 1..3_u64];
-    let tensors = prop::collection::vec((tag, prop::collection::vec(0..5_u64, 0..3), slip(), slip()), 0..4);
+    let slip = || prop_oneof![9 => Just(0_usize), 1 => 1..3_usize];
+    let tensors = prop::collection::vec((tag, prop::collection::vec(0..5_usize, 0..3), slip(), slip()), 0..4);
     (tensors, slip()).prop_map(|(tensors, rest)| {
         let mut end = 0;
         let entries = tensors.into_iter().enumerate().map(|(at, ((tag, bits), shape, hole, excess))| {
             let begin = end + hole;
-            end = begin + shape.iter().product::<u64>() * bits / 8 + excess;
+            end = begin + shape.iter().product::<usize>() * bits / 8 + excess;
             format!(r#""{at}":{{"dtype":"{tag}","shape":{shape:?},"data_offsets":[{begin},{end}]}}"#)
         });
         let header = entries.collect::<Vec<_>>().join(",");
-        file(&format!("{{{header}}}"), (end + rest) as usize)
+        file(&format!("{{{header}}}"), end + rest)
     })
 }
 
