@@ -73,10 +73,10 @@ pub enum Mask<'a> {
 /// Bytes of a packed mask of `len` entries in rows of `row_len`.
 #[must_use]
 pub fn packed_len(len: usize, row_len: usize) -> usize {
-    if row_len == 0 { 0 } else { len / row_len * row_len.div_ceil(8) }
+    len.checked_div(row_len).unwrap_or(0) * row_len.div_ceil(8)
 }
 
-impl<'a> Output<'a> {
+impl Output<'_> {
     /// The unit that pieces of this output must hold whole: one entry, or a padded row.
     pub(crate) fn unit(&self, len: usize) -> usize {
         match self {
@@ -160,7 +160,7 @@ impl<'a> Output<'a> {
 pub(crate) fn read_packed(bytes: &[u8], row_len: usize, start: usize, len: usize, words: &mut Vec<u64>) {
     words.clear();
     words.resize(len.div_ceil(64), 0);
-    if row_len % 8 == 0 && start % 8 == 0 {
+    if row_len.is_multiple_of(8) && start.is_multiple_of(8) {
         let bytes = &bytes[start / 8..(start + len).div_ceil(8)];
         for (word, bytes) in words.iter_mut().zip(bytes.chunks(8)) {
             let mut whole = [0; 8];
@@ -184,7 +184,7 @@ pub(crate) fn read_packed(bytes: &[u8], row_len: usize, start: usize, len: usize
 
 /// Clears the bits from `len` on.
 pub(crate) fn clear_tail(words: &mut [u64], len: usize) {
-    if len % 64 != 0
+    if !len.is_multiple_of(64)
         && let Some(last) = words.get_mut(len / 64)
     {
         *last &= (1 << (len % 64)) - 1;
@@ -207,7 +207,7 @@ pub(crate) fn count_kept(bytes: &[u8], ctx: &Context<'_>) -> crate::error::Resul
         ctx,
         || (),
         |(), (bytes, count)| {
-            *count = bytes.iter().filter(|&&byte| byte != 0).count() as u64;
+            *count = num_nonzero(bytes) as u64;
             Ok(())
         },
     )?;
@@ -224,4 +224,9 @@ pub(crate) fn append_bits(words: &mut [u64], start: usize, more: &[u64]) {
             words[at + 1] |= word >> (64 - shift);
         }
     }
+}
+
+/// How many bytes are not 0.
+pub(crate) fn num_nonzero(bytes: &[u8]) -> usize {
+    bytes.iter().map(|&byte| usize::from(byte != 0)).sum()
 }

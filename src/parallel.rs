@@ -103,7 +103,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Pool {
     process: u32,
     threads: usize,
-    pool: rayon::ThreadPool,
+    workers: rayon::ThreadPool,
 }
 
 static POOL: ArcSwapOption<Pool> = ArcSwapOption::const_empty();
@@ -139,22 +139,21 @@ pub fn num_threads() -> usize {
 pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R> {
     let (process, threads) = (std::process::id(), num_threads());
     let current = POOL.load_full().filter(|pool| pool.process == process && pool.threads == threads);
-    let pool = match current {
-        Some(pool) => pool,
-        None => {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|number| format!("rustprune-{number}"))
-                .build()
-                .map_err(|source| Error::Threads { threads, source: source.into() })?;
-            let pool = Arc::new(Pool { process, threads, pool });
-            let old = POOL.swap(Some(Arc::clone(&pool)));
-            if let Some(old) = old.filter(|old| old.process != process) {
-                // The parent's pool: its threads are not here, so it must not be told to end.
-                std::mem::forget(old);
-            }
-            pool
+    let pool = if let Some(pool) = current {
+        pool
+    } else {
+        let workers = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|number| format!("rustprune-{number}"))
+            .build()
+            .map_err(|source| Error::Threads { threads, source: source.into() })?;
+        let pool = Arc::new(Pool { process, threads, workers });
+        let old = POOL.swap(Some(Arc::clone(&pool)));
+        if let Some(old) = old.filter(|old| old.process != process) {
+            // The parent's pool: its threads are not here, so it must not be told to end.
+            std::mem::forget(old);
         }
+        pool
     };
-    Ok(pool.pool.install(work))
+    Ok(pool.workers.install(work))
 }

@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::mask::{Grid, Mask, Output, PIECE, append_bits, count_kept, read_packed, words_of_bytes};
+use crate::mask::{
+    Grid, Mask, Output, PIECE, append_bits, count_kept, num_nonzero, read_packed, words_of_bytes,
+};
 use crate::parallel::{Context, for_each};
 use crate::ratio::{Amount, NofM, Ratio};
 use crate::sample::{Coin, Pattern, Stream, correct};
@@ -299,7 +301,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             Rule::Pattern(pattern) => {
                 for part in parts {
                     let axis_len = self.layouts[part].group_axis_len;
-                    if axis_len % pattern.group() != 0 {
+                    if !axis_len.is_multiple_of(pattern.group()) {
                         let (name, group) = (self.source.name(part), pattern.group() as u32);
                         return Err(Error::NotDivisible { name, axis_len, group });
                     }
@@ -330,7 +332,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                     let num_pruned = amount.num_pruned(row_len as u64, "a row")?;
                     if let Some(kept) = self.source.kept(part) {
                         for (row, kept) in kept.chunks(row_len.max(1)).enumerate() {
-                            let pruned = kept.iter().filter(|&&kept| kept == 0).count() as u64;
+                            let pruned = (kept.len() - num_nonzero(kept)) as u64;
                             check_where(
                                 || format!("{}, row {row}", self.source.name(part)),
                                 pruned,
@@ -458,12 +460,11 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             if kept(piece).is_some_and(|kept| kept[index] == 0) {
                 return false;
             }
-            let is = match &piece.output {
-                Some(output) => output.get(index),
-                None => {
-                    coin(piece.part).bits(self.ctx.level, piece.range.start + index, 1, &mut word);
-                    (word[0] == 1) != flips.contains(&position)
-                }
+            let is = if let Some(output) = &piece.output {
+                output.get(index)
+            } else {
+                coin(piece.part).bits(self.ctx.level, piece.range.start + index, 1, &mut word);
+                (word[0] == 1) != flips.contains(&position)
             };
             if is != from {
                 return false;
@@ -578,7 +579,9 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                 job.2 = words.iter().map(|word| u64::from(word.count_ones())).sum();
             },
         )?;
-        jobs.iter().for_each(|(part, _, count)| counts[*part] += count);
+        for (part, _, count) in jobs {
+            counts[part] += count;
+        }
         Ok(counts)
     }
 
@@ -737,7 +740,7 @@ impl Plan {
             | Choice::LongRows { ranking, .. }
             | Choice::Groups { ranking, .. } => {
                 for_bits!(bits, entries => with_kernels!(ctx.level, kernels =>
-                part.by_score(kernels, *ranking, &range, entries, kept, scratch, words)?))
+                part.by_score(kernels, *ranking, &range, entries, kept, scratch, words)?));
             }
         }
         if let Some(kept) = kept {
@@ -823,7 +826,7 @@ impl Part {
             let stream = stream.of_row(row as u64);
             let start = row * row_len - range.start;
             let kept = kept.map(|kept| &kept[start..start + row_len]);
-            let available = kept.map_or(row_len, |kept| kept.iter().filter(|&&kept| kept != 0).count());
+            let available = kept.map_or(row_len, num_nonzero);
             let coin = match kept {
                 None => coin.with_stream(stream),
                 Some(_) => Coin::for_count(stream, num_kept, available as u64),

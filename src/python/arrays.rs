@@ -1,4 +1,4 @@
-//! NumPy arrays as the core sees them: flat, of unsigned integers, with the name of their float format.
+//! Arrays of `NumPy` as the core sees them: flat, of unsigned integers, with the name of their float format.
 
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::exceptions::PyTypeError;

@@ -15,11 +15,12 @@ impl From<Error> for PyErr {
             | Error::PatternOutOfRange { .. }
             | Error::NotDivisible { .. }
             | Error::Nan { .. }
-            | Error::LengthMismatch { .. } => PyValueError::new_err(message),
-            Error::Malformed { .. } => PyValueError::new_err(message),
-            Error::Changed { .. } | Error::BigEndianMachine => PyRuntimeError::new_err(message),
+            | Error::LengthMismatch { .. }
+            | Error::Malformed { .. } => PyValueError::new_err(message),
+            Error::Changed { .. } | Error::BigEndianMachine | Error::Threads { .. } => {
+                PyRuntimeError::new_err(message)
+            }
             Error::Interrupted => PyKeyboardInterrupt::new_err(message),
-            Error::Threads { .. } => PyRuntimeError::new_err(message),
             Error::Io { source, .. } => source_error(&source, message),
         }
     }

@@ -47,9 +47,12 @@ impl Words<'_> {
             ("magnitude", _) => Method::Top(Score::Magnitude, nan),
             ("value", _) => Method::Top(Score::Value, nan),
             ("random", Some(seed)) => {
-                let stream = |(position, name): (usize, &String)| match self.named {
-                    true => Stream::of_name(seed, name),
-                    false => Stream::of_position(seed, position as u64),
+                let stream = |(position, name): (usize, &String)| {
+                    if self.named {
+                        Stream::of_name(seed, name)
+                    } else {
+                        Stream::of_position(seed, position as u64)
+                    }
                 };
                 Method::Random { seed, streams: names.iter().enumerate().map(stream).collect() }
             }
@@ -81,7 +84,7 @@ fn num_entries(shapes: &[Vec<usize>]) -> usize {
 
 /// See `rustprune.mask` and `rustprune.select`.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the parameters of the Python function")]
+#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
 pub(super) fn select(
     py: Python<'_>,
     names: Vec<String>,
@@ -113,7 +116,7 @@ pub(super) fn select(
 
 /// See `rustprune.prune_`.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the parameters of the Python function")]
+#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
 pub(super) fn prune(
     py: Python<'_>,
     names: Vec<String>,
@@ -145,6 +148,7 @@ pub(super) fn prune(
 
 /// See `rustprune.apply_`.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "as Python passes them")]
 pub(super) fn apply(
     py: Python<'_>,
     dtypes: Vec<String>,
@@ -155,9 +159,10 @@ pub(super) fn apply(
 ) -> PyResult<()> {
     for (number, bits) in bits.iter_mut().enumerate() {
         let (dtype, mask) = (dtype(&dtypes[number])?, masks[number].as_slice()?);
-        let mask = match packed[number] {
-            true => Mask::Bits { bytes: mask, row_len: last_axis(&shapes[number]) },
-            false => Mask::Bytes(mask),
+        let mask = if packed[number] {
+            Mask::Bits { bytes: mask, row_len: last_axis(&shapes[number]) }
+        } else {
+            Mask::Bytes(mask)
         };
         let bytes = bits.bytes_mut()?;
         run(py, bytes.len() / dtype.size(), 1, None, |ctx| apply_mask(dtype, bytes, mask, ctx))?;

@@ -157,6 +157,7 @@ fn position_of(samples: &[Sample], nth: Nth) -> u64 {
 }
 
 impl Sample {
+    #[expect(clippy::too_many_arguments, reason = "one call, from the loop above")]
     fn read_line<S: Source + ?Sized>(
         &mut self,
         source: &S,

@@ -118,7 +118,9 @@ fn mend(pieces: &mut [Piece<'_>], guess: Cut, cut: Cut, ctx: &Context<'_>) -> Re
             for &(at, _) in &*flips {
                 std::hint::black_box(output.get(at));
             }
-            flips.iter().for_each(|&(at, kept)| output.set(at, kept));
+            for &(at, kept) in &*flips {
+                output.set(at, kept);
+            }
         }
         Ok(())
     })

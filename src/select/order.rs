@@ -137,10 +137,10 @@ fn count<G: Keys>(groups: &mut [G], low: i64, high: i64, ctx: &Context<'_>) -> R
     let shift = empty.shift;
     let total = Mutex::new(empty);
     for_each(groups, ctx, G::State::default, |state, group| {
-        let mut counts = [0_u64; 1 << BIN_BITS];
+        let mut counts = vec![0_u64; 1 << BIN_BITS];
         let visit = |key: i64| {
             if (low..=high).contains(&key) {
-                counts[(key.abs_diff(low) >> shift) as usize % counts.len()] += 1;
+                counts[(key.abs_diff(low) >> shift) as usize] += 1;
             }
         };
         group.visit(state, visit, ctx)?;

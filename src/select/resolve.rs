@@ -37,11 +37,11 @@ pub(crate) fn cut_of_candidates(
     if ties == 1 && bracket.low.key < key && key < bracket.high.key {
         return Ok(Cut { key, position: u64::MAX });
     }
-    let ties = pieces.iter().flat_map(|piece| {
+    let mut ties = pieces.iter().flat_map(|piece| {
         let ties = piece.keys.iter().zip(&piece.candidates).filter(move |&(&other, _)| other == key);
         ties.map(|(_, &at)| piece.position + u64::from(at))
     });
-    let last = ties.skip(place as usize - 1).next();
+    let last = ties.nth(place as usize - 1);
     Ok(Cut { key, position: last.map_or(u64::MAX, |position| position + 1) })
 }
 

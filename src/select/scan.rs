@@ -131,7 +131,9 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
         }
         if let Some(kept) = kept {
             words_of_bytes(&kept[start..end], &mut words);
-            rows.iter_mut().for_each(|row| row.iter_mut().zip(&words).for_each(|(row, kept)| *row &= kept));
+            for row in &mut rows {
+                row.iter_mut().zip(&words).for_each(|(row, kept)| *row &= kept);
+            }
             nan = nan && (start..end).any(|at| kept[at] != 0 && entries[at].magnitude() > recipe.limit);
         }
         piece.nan |= nan;

@@ -152,8 +152,8 @@ pub(crate) trait Kernels: Copy {
 
 /// Splits three rows of words at the same place.
 fn split_words(words: [&mut [u64]; 3], at: usize) -> ([&mut [u64]; 3], [&mut [u64]; 3]) {
-    let [(a, x), (b, y), (c, z)] = words.map(|words| words.split_at_mut(at));
-    ([a, b, c], [x, y, z])
+    let [high, middle, low] = words.map(|words| words.split_at_mut(at));
+    ([high.0, middle.0, low.0], [high.1, middle.1, low.1])
 }
 
 /// The instruction set that the kernels use.

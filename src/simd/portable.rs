@@ -86,7 +86,7 @@ impl Kernels for Portable {
         for (&word, bytes) in words.iter().zip(bytes.chunks_mut(64)) {
             for (&eight, bytes) in word.to_le_bytes().iter().zip(bytes.chunks_mut(8)) {
                 // Bit i of `eight` to the lowest bit of byte i: spread, select one bit a byte, normalise.
-                let spread = u64::from(eight) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+                let spread = (u64::from(eight) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
                 let ones = ((spread + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101).to_le_bytes();
                 bytes.copy_from_slice(&ones[..bytes.len()]);
             }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Kernels, Key, Level, Recipe, Word, with_kernels};
+use super::{Kernels, Key, Level, Recipe, Word};
 use crate::dtype::DType;
 use crate::sample::{Coin, Stream};
 
@@ -35,7 +35,7 @@ fn words<W: Word>(len: usize, seed: u64) -> Vec<W> {
                 2 => value % 5,
                 _ => value,
             };
-            *bytemuck::from_bytes(&bits.to_le_bytes()[..size_of::<W>()].to_vec())
+            *bytemuck::from_bytes(&bits.to_le_bytes()[..size_of::<W>()])
         })
         .collect()
 }
