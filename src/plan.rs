@@ -801,8 +801,7 @@ impl Part {
                 keep_groups(kernels, keys, *pattern, self.layout.group_stride, spare, words);
             }
             Choice::Rows { num_kept, .. } => {
-                let spare = scratch.spare.values(self.layout.row_len);
-                keep_rows(kernels, keys, self.layout.row_len, *num_kept as usize, spare, words);
+                keep_rows(kernels, keys, self.layout.row_len, *num_kept as usize, words);
             }
             _ => {}
         }

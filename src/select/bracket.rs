@@ -7,7 +7,6 @@
 
 use crate::error::Result;
 use crate::parallel::{Context, for_each};
-use crate::select::Tuning;
 use crate::select::order::{Counted, Keys, Nth};
 use crate::select::rank::{Cut, Ranking};
 use crate::select::scan::{Bracket, Piece, exclude};
@@ -16,9 +15,6 @@ use crate::source::{ReadBuffer, Source, for_bits};
 
 /// Entries read at each place: two cache lines of f32, which come at the price of one.
 const LINE: usize = 32;
-
-/// Below this many entries every one is a candidate.
-const ALL_CANDIDATES: u64 = 2048;
 
 /// Strata that one thread samples at a time, at the least, and how often threads take some.
 const STRATA: u64 = 256;
@@ -47,34 +43,53 @@ impl Keys for Sample {
     }
 }
 
-/// A bracket around the cut that keeps `num_kept` of the entries of `pieces`.
-pub(crate) fn bracket<S: Source + ?Sized>(
-    source: &S,
-    pieces: &[Piece<'_>],
-    ranking: Ranking,
-    range: (i64, i64),
-    num_kept: u64,
-    tuning: Tuning,
-    ctx: &Context<'_>,
-) -> Result<Bracket> {
-    let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
-    if num_kept == 0 {
-        return Ok(Bracket::exact(Cut::NONE));
+/// A guess of the cut that keeps `num_kept` of the entries of `pieces`.
+pub(crate) struct Guess {
+    counted: Counted,
+    samples: Vec<Sample>,
+    size: f64,
+    target: f64,
+    middle: Cut,
+    standard_error: f64,
+}
+
+impl Guess {
+    pub fn new<S: Source + ?Sized>(
+        source: &S,
+        pieces: &[Piece<'_>],
+        ranking: Ranking,
+        range: (i64, i64),
+        num_kept: u64,
+        shift: f64,
+        ctx: &Context<'_>,
+    ) -> Result<Self> {
+        let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
+        // Sampled entries that an existing mask prunes count, below all others.
+        let range = (range.0 - 1, range.1);
+        // The time of the sample and that of the candidates it leaves are together least near this size.
+        let strata = 0.05 * (len as f64).powf(2.0 / 3.0);
+        let guess = |strata: f64| {
+            let mut samples = draw(source, pieces, ranking, range.0, len, strata.ceil() as u64, ctx)?;
+            let size = samples.iter().map(|sample| sample.keys.len()).sum::<usize>() as f64;
+            let target = (num_kept as f64 / len as f64 + shift) * size;
+            let counted = Counted::new(&mut samples, range, ctx)?;
+            let [middle] = cuts(&counted, &mut samples, size, [target], ctx)?;
+            let squares: f64 = samples.iter().map(|sample| sample.squared_differences(middle)).sum();
+            Ok(Self { counted, samples, size, target, middle, standard_error: (squares / 2.0).sqrt() })
+        };
+        let first = guess(strata)?;
+        // Where neighbours are alike, as under scales that vary from row to row, a line tells little more than one
+        // of its entries would, and more lines cost less than the candidates they save.
+        if first.standard_error > 2.0 * first.size.sqrt() { guess(3.0 * strata) } else { Ok(first) }
     }
-    if len <= ALL_CANDIDATES {
-        return Ok(Bracket { high: Cut::NONE, middle: Cut::NONE, low: Cut::ALL });
+
+    /// The bracket that many standard errors to either side.
+    pub fn bracket(&mut self, spread: f64, ctx: &Context<'_>) -> Result<Bracket> {
+        let spread = spread * self.standard_error + LINE as f64;
+        let targets = [self.target - spread, self.target + spread];
+        let [high, low] = cuts(&self.counted, &mut self.samples, self.size, targets, ctx)?;
+        Ok(Bracket { high, middle: self.middle, low })
     }
-    // Sampled entries that an existing mask prunes count, below all others.
-    let range = (range.0 - 1, range.1);
-    let mut samples = draw(source, pieces, ranking, range.0, len, ctx)?;
-    let size = samples.iter().map(|sample| sample.keys.len()).sum::<usize>() as f64;
-    let target = (num_kept as f64 / len as f64 + tuning.shift) * size;
-    let counted = Counted::new(&mut samples, range, ctx)?;
-    let [middle] = cuts(&counted, &mut samples, size, [target], ctx)?;
-    let squares: f64 = samples.iter().map(|sample| sample.squared_differences(middle)).sum();
-    let spread = tuning.spread * (squares / 2.0).sqrt() + LINE as f64;
-    let [high, low] = cuts(&counted, &mut samples, size, [target - spread, target + spread], ctx)?;
-    Ok(Bracket { high, middle, low })
 }
 
 /// Reads the lines, a share of them at a time.
@@ -84,10 +99,9 @@ fn draw<S: Source + ?Sized>(
     ranking: Ranking,
     lowest: i64,
     len: u64,
+    strata: u64,
     ctx: &Context<'_>,
 ) -> Result<Vec<Sample>> {
-    // The time of the sample and that of the candidates it leaves are together least near this size.
-    let strata = (0.05 * (len as f64).powf(2.0 / 3.0)).ceil() as u64;
     let width = len as f64 / strata as f64;
     let share = STRATA.max(strata.div_ceil(SHARES));
     let mut samples: Vec<_> = (0..strata)

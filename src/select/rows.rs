@@ -1,40 +1,39 @@
-//! Rows that each have a budget of their own, with their keys in cache.
+//! Budgets of so few entries that their keys stay in cache: rows, and small arrays.
 
 use crate::mask::append_bits;
 use crate::simd::{Kernels, Key};
 
 /// Sets the bits of the `num_kept` highest keys of each row of `row_len`, the earlier of equals; `words` is
-/// zeroed first. `scratch` holds at least a row.
+/// zeroed first.
 pub(crate) fn keep_rows<K: Key>(
     kernels: impl Kernels,
     keys: &[K],
     row_len: usize,
     num_kept: usize,
-    scratch: &mut [K],
     words: &mut [u64],
 ) {
     words.fill(0);
     let mut row_words = vec![0; row_len.div_ceil(64)];
     for (number, row) in keys.chunks(row_len).enumerate() {
-        let (key, boundary) = row_cut(row, num_kept, scratch);
-        // Before the boundary ties are kept, from it on they are not.
-        let (before, after) = row.split_at(boundary);
-        for (start, keys, next) in [(0, before, false), (boundary, after, true)] {
-            let threshold = if next { K::saturate(key.to_i64().saturating_add(1)) } else { key };
-            let row_words = &mut row_words[..keys.len().div_ceil(64)];
-            kernels.at_least(keys, threshold, row_words);
-            append_bits(words, number * row_len + start, row_words);
-        }
+        keep_row(kernels, row, num_kept, &mut row_words);
+        append_bits(words, number * row_len, &row_words);
     }
 }
 
-/// The key of the last entry kept, and one past its index.
-fn row_cut<K: Key>(row: &[K], num_kept: usize, scratch: &mut [K]) -> (K, usize) {
-    let Some(last) = num_kept.checked_sub(1) else { return (K::MAX, 0) };
-    let sorted = &mut scratch[..row.len()];
-    sorted.copy_from_slice(row);
-    let (above, &mut key, _) = sorted.select_nth_unstable_by(last, |a, b| b.cmp(a));
-    let ties = num_kept - above.iter().filter(|&&other| other > key).count();
-    let boundary = row.iter().enumerate().filter(|&(_, &other)| other == key).nth(ties - 1);
-    (key, boundary.map_or(row.len(), |(at, _)| at + 1))
+/// Sets the bits of the `num_kept` highest keys; returns the key of the last, and one past its index.
+pub(crate) fn keep_row<K: Key>(
+    kernels: impl Kernels,
+    keys: &[K],
+    num_kept: usize,
+    words: &mut [u64],
+) -> (K, usize) {
+    let (key, boundary) = kernels.last_kept(keys, num_kept);
+    kernels.at_least(keys, key, words);
+    // Equal keys from the boundary on are not kept.
+    for (at, &other) in keys.iter().enumerate().skip(boundary) {
+        if other == key {
+            words[at / 64] &= !(1 << (at % 64));
+        }
+    }
+    (key, boundary)
 }

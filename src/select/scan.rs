@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::mask::{Grid, Output, PIECE, words_of_bytes};
 use crate::parallel::{Context, for_each};
 use crate::select::rank::{Cut, Ranking, Step};
+use crate::select::rows::keep_row;
 use crate::simd::{Kernels, Key, Word, with_kernels};
 use crate::source::{ReadBuffer, Source, for_bits};
 
@@ -148,6 +149,38 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
     piece.candidates = found.into();
     piece.keys =
         found.iter().map(|&at| ranking.lift(dtype, recipe.key(entries[usize::from(at)]).to_i64())).collect();
+}
+
+/// The same as a scan and all that follows it, for one piece whose keys fit in cache.
+pub(crate) fn keep_top_of_piece<S: Source + ?Sized>(
+    source: &S,
+    piece: &mut Piece<'_>,
+    ranking: Ranking,
+    num_kept: usize,
+    ctx: &Context<'_>,
+) -> Result<Cut> {
+    let (mut buffer, mut spare) = (ReadBuffer::default(), ReadBuffer::default());
+    let dtype = source.dtype(piece.part);
+    let bits = source.read(piece.part, piece.range.clone(), &mut buffer)?;
+    let cut = for_bits!(bits, entries => with_kernels!(ctx.level, kernels => {
+        let keys = spare.values(entries.len());
+        let recipe = ranking.recipe(dtype);
+        piece.nan = kernels.keys(entries, recipe, keys);
+        if let Some(kept) = source.kept(piece.part) {
+            exclude(keys, &kept[piece.range.clone()]);
+            piece.nan = piece.nan && keys.contains(&recipe.nan);
+        }
+        let mut words = vec![0; keys.len().div_ceil(64)];
+        let (key, boundary) = keep_row(kernels, keys, num_kept, &mut words);
+        if let Some(output) = &mut piece.output {
+            output.write(ctx.level, 0, keys.len(), &words);
+        }
+        Cut { key: ranking.lift(dtype, key.to_i64()), position: piece.position + boundary as u64 }
+    }));
+    check_nan(source, std::slice::from_ref(piece), ranking)?;
+    piece.certain = num_kept as u64;
+    ctx.advance(piece.range.len());
+    Ok(cut)
 }
 
 fn slices(rows: &mut [[u64; BLOCK / 64]; 3], used: usize) -> [&mut [u64]; 3] {

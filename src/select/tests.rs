@@ -9,15 +9,20 @@ use crate::parallel::Switches;
 use crate::simd::Level;
 use crate::source::{Array, Bits};
 
-const TUNINGS: [Tuning; 6] = [
-    Tuning { spread: 4.5, shift: 0.0, entries_per_candidate: 16 },
-    // A bracket that nearly always misses, one guessed too high, one too low, too many candidates, and all.
-    Tuning { spread: 0.0, shift: 0.0, entries_per_candidate: 16 },
-    Tuning { spread: 0.5, shift: -0.2, entries_per_candidate: 16 },
-    Tuning { spread: 0.5, shift: 0.2, entries_per_candidate: 16 },
-    Tuning { spread: 1000.0, shift: 0.0, entries_per_candidate: 1_000_000 },
-    Tuning { spread: 1000.0, shift: 0.0, entries_per_candidate: 1 },
-];
+/// As it is; then brackets that nearly always miss, a guess too high, one too low, too many candidates, and all.
+fn tunings() -> Vec<Tuning> {
+    let usual = Tuning { in_cache: 0, ..Tuning::default() };
+    vec![
+        Tuning::default(),
+        usual,
+        Tuning { spreads: [0.0, 4.0], ..usual },
+        Tuning { spreads: [0.0, 0.0], ..usual },
+        Tuning { spreads: [0.5, 0.5], shift: -0.2, ..usual },
+        Tuning { spreads: [0.5, 0.5], shift: 0.2, ..usual },
+        Tuning { spreads: [1000.0, 3.0], entries_per_candidate: 1_000_000, ..usual },
+        Tuning { spreads: [1000.0, 3.0], entries_per_candidate: 1, ..usual },
+    ]
+}
 
 /// The definition: a stable sort, the highest first.
 fn keep_top_by_sorting(arrays: &[Array<'_>], score: Score, num_kept: usize) -> Vec<bool> {
@@ -42,7 +47,7 @@ fn check(entries: &[Vec<u32>], num_kept: usize, score: Score) {
         .collect();
     let expected = keep_top_by_sorting(&arrays, score, num_kept);
     for level in Level::available() {
-        for tuning in TUNINGS {
+        for tuning in tunings() {
             let mut masks: Vec<_> = entries.iter().map(|bits| vec![0xaa_u8; bits.len()]).collect();
             let mut pieces = Vec::new();
             for (part, mask) in masks.iter_mut().enumerate() {

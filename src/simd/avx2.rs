@@ -94,6 +94,15 @@ impl Kernels for Avx2 {
         unsafe { kernel(high, low, start, found, len) }
     }
 
+    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {
+            Portable.last_kept(keys, num_kept)
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(keys, num_kept) }
+    }
+
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
         #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
         fn kernel<K: Key>(keys: &[K], kept: usize, group: usize, words: &mut [u64]) {

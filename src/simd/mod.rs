@@ -43,6 +43,9 @@ pub(crate) trait Key: Pod + Ord + Send + Sync + std::ops::Neg<Output = Self> {
 
     /// The nearest integer of this width.
     fn saturate(value: i64) -> Self;
+
+    /// For each threshold, how many keys are at or above it.
+    fn count_at_least(keys: &[Self], thresholds: [Self; 3]) -> [usize; 3];
 }
 
 macro_rules! key {
@@ -58,6 +61,22 @@ macro_rules! key {
 
             fn saturate(value: i64) -> Self {
                 Self::try_from(value).unwrap_or(if value < 0 { Self::MIN } else { Self::MAX })
+            }
+
+            #[inline(always)]
+            fn count_at_least(keys: &[Self], thresholds: [Self; 3]) -> [usize; 3] {
+                let mut total = [0; 3];
+                // Counts of the keys' own width fill a register's lanes; a chunk's count fits any width.
+                for keys in keys.chunks(1 << 12) {
+                    let mut counts: [Self; 3] = [0; 3];
+                    for &key in keys {
+                        for (count, threshold) in counts.iter_mut().zip(thresholds) {
+                            *count += Self::from(key >= threshold);
+                        }
+                    }
+                    total.iter_mut().zip(counts).for_each(|(total, count)| *total += count as usize);
+                }
+                total
             }
         }
     };
@@ -135,6 +154,10 @@ pub(crate) trait Kernels: Copy {
     /// Writes `start` plus the index of each bit that is set in `low` and not in `high` to `found` from `len` on,
     /// which has room for them and two more; returns how many bits are set in `high`.
     fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64;
+
+    /// The key of the last of the `num_kept` highest keys, the earlier of equals first, and one past the index of
+    /// that one of its equals. There are at least `num_kept` keys that are not the least of all integers.
+    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize);
 
     /// Sets the bits of the `kept` highest keys of every `group` consecutive ones, the earlier of equals.
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]);

@@ -68,6 +68,44 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
+    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+        if num_kept == 0 {
+            return (K::MAX, 0);
+        }
+        // At least `num_kept` keys reach `low`, fewer reach `high`. Keys in cache are counted again faster than they
+        // are moved about: a selection that partitions takes several times as long.
+        let (mut low, mut high) = (K::MIN.to_i64() + 1, K::MAX.to_i64());
+        let mut above = 0;
+        let mut next = sampled_thresholds(keys, num_kept);
+        while high.wrapping_sub(low) as u64 > 1 {
+            let thresholds = next.map(K::saturate);
+            let counts = K::count_at_least(keys, thresholds);
+            for (threshold, count) in thresholds.into_iter().zip(counts) {
+                let threshold = threshold.to_i64();
+                if count >= num_kept {
+                    low = low.max(threshold);
+                } else if threshold < high {
+                    (high, above) = (threshold, count);
+                }
+                if count == num_kept {
+                    // Exactly these: the last is the least of them.
+                    let reached =
+                        keys.iter().map(|&key| if key.to_i64() >= threshold { key } else { K::MAX });
+                    return (
+                        reached.fold(K::MAX, |least, key| if key < least { key } else { least }),
+                        keys.len(),
+                    );
+                }
+            }
+            let quarter = (high.wrapping_sub(low) as u64 / 4).max(1);
+            next = [1, 2, 3].map(|part| low.wrapping_add_unsigned(quarter * part).min(high.wrapping_sub(1)));
+        }
+        let key = K::saturate(low);
+        let mut ties = keys.iter().enumerate().filter(|&(_, &other)| other == key);
+        (key, ties.nth(num_kept - above - 1).map_or(keys.len(), |(at, _)| at + 1))
+    }
+
+    #[inline(always)]
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]) {
         words.fill(0);
         for (number, keys) in keys.chunks(group).enumerate() {
@@ -112,4 +150,21 @@ impl Kernels for Portable {
 #[inline(always)]
 fn gather<K: Key>(keys: &[K], test: impl Fn(K) -> bool) -> u64 {
     keys.iter().enumerate().fold(0, |word, (at, &key)| word | u64::from(test(key)) << at)
+}
+
+/// Three thresholds of which the outer two lie to the sides of the last of the `num_kept` highest keys, more often
+/// than not; found among a few keys.
+#[inline(always)]
+fn sampled_thresholds<K: Key>(keys: &[K], num_kept: usize) -> [i64; 3] {
+    const SAMPLE: usize = 64;
+    let mut sample = [K::MIN; SAMPLE];
+    let step = keys.len().div_ceil(SAMPLE);
+    let size = keys.len().div_ceil(step);
+    sample.iter_mut().zip(keys.iter().step_by(step)).for_each(|(sample, &key)| *sample = key);
+    let sample = &mut sample[..size];
+    sample.sort_unstable();
+    let place = (keys.len() - num_kept) * size / keys.len();
+    let spread = size / 8;
+    let at = |place: usize| sample[place.min(size - 1)].to_i64();
+    [at(place.saturating_sub(spread)), at(place), at(place + spread)].map(|key| key.max(K::MIN.to_i64() + 1))
 }
