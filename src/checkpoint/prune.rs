@@ -1,6 +1,6 @@
 //! Pruned copies of the files of a checkpoint: every byte as it was but for the pruned values.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::checkpoint::share::share;
 use crate::checkpoint::staged::Staged;
 use crate::checkpoint::targets::Targets;
 use crate::error::{Error, Result};
-use crate::parallel::{Context, num_threads};
+use crate::parallel::Context;
 use crate::plan::{Plan, Request, Scratch, Summary, decide, zero_pruned};
 use crate::source::{Bits, ReadBuffer, Source};
 
@@ -128,32 +128,16 @@ impl<'a> Writer<'a> {
         Ok(Self { targets, plan, copies, masks, num_kept, written: AtomicU64::new(0) })
     }
 
-    /// All there is to write. As many shards as there are threads are written side by side, since threads wait
-    /// for each other to write the same file.
+    /// All there is to write, target after target, with digests between the pieces: threads wait for each other
+    /// to write the same file, and a digest is what one can do meanwhile.
+    ///
+    /// Tried and not kept: writing as many shards side by side as there are threads, no faster.
     fn tasks(&self) -> impl Iterator<Item = Task> + Send {
-        let shards: Vec<_> = (0..self.copies.len()).collect();
-        let groups: Vec<Vec<usize>> = shards.chunks(num_threads()).map(<[_]>::to_vec).collect();
-        groups.into_iter().flat_map(|group| {
-            let mut lanes: VecDeque<_> = group.into_iter().map(|shard| self.tasks_of(shard)).collect();
-            std::iter::from_fn(move || {
-                while let Some(mut lane) = lanes.pop_front() {
-                    if let Some(task) = lane.next() {
-                        lanes.push_back(lane);
-                        return Some(task);
-                    }
-                }
-                None
-            })
-        })
-    }
-
-    fn tasks_of(&self, shard: usize) -> impl Iterator<Item = Task> + Send {
-        let parts = (0..self.targets.num_parts()).filter(move |&part| self.targets.get(part).shard == shard);
-        let targets = parts.flat_map(|part| {
+        let parts = (0..self.targets.num_parts()).flat_map(|part| {
             let digest = self.masks.is_some().then_some(Task::Digest(part));
             digest.into_iter().chain(self.plan.pieces(part).map(move |range| Task::Piece(part, range)))
         });
-        std::iter::once(Task::Rest(shard)).chain(targets)
+        (0..self.copies.len()).map(Task::Rest).chain(parts)
     }
 
     fn run(&self, memory: &mut Memory, task: Task, ctx: &Context<'_>) -> Result<()> {

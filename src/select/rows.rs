@@ -20,14 +20,14 @@ pub(crate) fn keep_rows<K: Key>(
     }
 }
 
-/// Sets the bits of the `num_kept` highest keys; returns the key of the last, and one past its index.
+/// Sets the bits of the `num_kept` highest keys; returns the threshold and the boundary that split them off.
 pub(crate) fn keep_row<K: Key>(
     kernels: impl Kernels,
     keys: &[K],
     num_kept: usize,
     words: &mut [u64],
 ) -> (K, usize) {
-    let (key, boundary) = kernels.last_kept(keys, num_kept);
+    let (key, boundary) = kernels.split_at(keys, num_kept);
     kernels.at_least(keys, key, words);
     // Equal keys from the boundary on are not kept.
     for (at, &other) in keys.iter().enumerate().skip(boundary) {

@@ -175,7 +175,9 @@ pub(crate) fn keep_top_of_piece<S: Source + ?Sized>(
         if let Some(output) = &mut piece.output {
             output.write(ctx.level, 0, keys.len(), &words);
         }
-        Cut { key: ranking.lift(dtype, key.to_i64()), position: piece.position + boundary as u64 }
+        // What is written needs no more; a plan tells the score of the last entry kept.
+        let last = keys.iter().copied().filter(|&other| piece.output.is_none() && other >= key).min();
+        Cut { key: ranking.lift(dtype, last.unwrap_or(key).to_i64()), position: piece.position + boundary as u64 }
     }));
     check_nan(source, std::slice::from_ref(piece), ranking)?;
     piece.certain = num_kept as u64;

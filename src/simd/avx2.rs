@@ -94,10 +94,10 @@ impl Kernels for Avx2 {
         unsafe { kernel(high, low, start, found, len) }
     }
 
-    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
         #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
         fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {
-            Portable.last_kept(keys, num_kept)
+            Portable.split_at(keys, num_kept)
         }
         // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(keys, num_kept) }

@@ -92,10 +92,10 @@ impl Kernels for Avx512 {
         self.0.between(high, low, start, found, len)
     }
 
-    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt,bmi1,bmi2,lzcnt")]
         fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {
-            Portable.last_kept(keys, num_kept)
+            Portable.split_at(keys, num_kept)
         }
         // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(keys, num_kept) }

@@ -65,16 +65,18 @@ macro_rules! key {
 
             #[inline(always)]
             fn count_at_least(keys: &[Self], thresholds: [Self; 3]) -> [usize; 3] {
+                let [high, middle, low] = thresholds;
                 let mut total = [0; 3];
                 // Counts of the keys' own width fill a register's lanes; a chunk's count fits any width.
                 for keys in keys.chunks(1 << 12) {
-                    let mut counts: [Self; 3] = [0; 3];
+                    let (mut highs, mut middles, mut lows): (Self, Self, Self) = (0, 0, 0);
                     for &key in keys {
-                        for (count, threshold) in counts.iter_mut().zip(thresholds) {
-                            *count += Self::from(key >= threshold);
-                        }
+                        highs += Self::from(key >= high);
+                        middles += Self::from(key >= middle);
+                        lows += Self::from(key >= low);
                     }
-                    total.iter_mut().zip(counts).for_each(|(total, count)| *total += count as usize);
+                    total =
+                        [total[0] + highs as usize, total[1] + middles as usize, total[2] + lows as usize];
                 }
                 total
             }
@@ -155,9 +157,10 @@ pub(crate) trait Kernels: Copy {
     /// which has room for them and two more; returns how many bits are set in `high`.
     fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64;
 
-    /// The key of the last of the `num_kept` highest keys, the earlier of equals first, and one past the index of
-    /// that one of its equals. There are at least `num_kept` keys that are not the least of all integers.
-    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize);
+    /// A threshold and a boundary that split off the `num_kept` highest keys, the earlier of equals first: those
+    /// above the threshold, and those equal to it before the boundary. There are at least `num_kept` keys that are
+    /// not the least of all integers.
+    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize);
 
     /// Sets the bits of the `kept` highest keys of every `group` consecutive ones, the earlier of equals.
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]);

@@ -68,7 +68,7 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
-    fn last_kept<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
         if num_kept == 0 {
             return (K::MAX, 0);
         }
@@ -88,13 +88,7 @@ impl Kernels for Portable {
                     (high, above) = (threshold, count);
                 }
                 if count == num_kept {
-                    // Exactly these: the last is the least of them.
-                    let reached =
-                        keys.iter().map(|&key| if key.to_i64() >= threshold { key } else { K::MAX });
-                    return (
-                        reached.fold(K::MAX, |least, key| if key < least { key } else { least }),
-                        keys.len(),
-                    );
+                    return (K::saturate(threshold), keys.len());
                 }
             }
             let quarter = (high.wrapping_sub(low) as u64 / 4).max(1);
@@ -152,8 +146,8 @@ fn gather<K: Key>(keys: &[K], test: impl Fn(K) -> bool) -> u64 {
     keys.iter().enumerate().fold(0, |word, (at, &key)| word | u64::from(test(key)) << at)
 }
 
-/// Three thresholds of which the outer two lie to the sides of the last of the `num_kept` highest keys, more often
-/// than not; found among a few keys.
+/// Three thresholds of which the outer two lie to the sides of the last of the `num_kept` highest keys, more
+/// often than not; found among a few keys.
 #[inline(always)]
 fn sampled_thresholds<K: Key>(keys: &[K], num_kept: usize) -> [i64; 3] {
     const SAMPLE: usize = 64;

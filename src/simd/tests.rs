@@ -130,25 +130,22 @@ fn comparisons_gather_the_right_bits_on_every_level() {
     comparisons_agree::<u64>();
 }
 
-fn last_kept_agrees<W: Word>() {
+fn splits_agree<W: Word>() {
     for (seed, len) in lengths().chain([5000]).enumerate() {
         let bits = words::<W>(len, 7 + seed as u64);
         for recipe in recipes::<W>() {
             let (keys, _) = keys_of(portable(), &bits, recipe);
             let mut order: Vec<_> = (0..len).collect();
             order.sort_by(|&a, &b| keys[b].cmp(&keys[a]));
-            for num_kept in [0, 1, len / 3, len / 2, len] {
-                let Some(last) = num_kept.min(len).checked_sub(1) else { continue };
-                let last = order[last];
+            for num_kept in [0, 1, len / 3, len / 2, len].map(|num_kept| num_kept.min(len)) {
+                let mut expected = vec![false; len];
+                order[..num_kept].iter().for_each(|&at| expected[at] = true);
                 for level in Level::available() {
-                    let (key, boundary) = with_kernels!(level, kernels => kernels.last_kept(&keys, num_kept));
-                    assert!(key == keys[last], "{level:?} {num_kept} of {len}");
-                    assert_eq!(
-                        keys[..boundary].iter().filter(|&&key| key >= keys[last]).count()
-                            + keys[boundary..].iter().filter(|&&key| key > keys[last]).count(),
-                        num_kept
-                    );
-                    assert!(boundary > last);
+                    let (threshold, boundary) =
+                        with_kernels!(level, kernels => kernels.split_at(&keys, num_kept));
+                    let kept = |(at, &key)| key > threshold || key == threshold && at < boundary;
+                    let got: Vec<_> = keys.iter().enumerate().map(kept).collect();
+                    assert!(got == expected, "{level:?} {num_kept} of {len}");
                 }
             }
         }
@@ -156,11 +153,11 @@ fn last_kept_agrees<W: Word>() {
 }
 
 #[test]
-fn the_last_entry_kept_is_found_on_every_level() {
-    last_kept_agrees::<u8>();
-    last_kept_agrees::<u16>();
-    last_kept_agrees::<u32>();
-    last_kept_agrees::<u64>();
+fn the_highest_keys_are_split_off_on_every_level() {
+    splits_agree::<u8>();
+    splits_agree::<u16>();
+    splits_agree::<u32>();
+    splits_agree::<u64>();
 }
 
 fn groups_agree<W: Word>() {

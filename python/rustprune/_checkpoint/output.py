@@ -89,6 +89,7 @@ def copy_others(files: Files, directory: Path) -> None:
 
 
 def _make_beside(out: Path) -> Path:
+    out = out.absolute()
     for attempt in itertools.count():
         number = f"-{attempt}" if attempt else ""
         staged = out.with_name(f".{out.name}.rustprune-{os.getpid()}{number}.tmp")
