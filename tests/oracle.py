@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
+
+
+def values(array: NDArray[Any]) -> Floats:
+    """Return the scores of `select`: every format is exact in float64. Signalling NaN becomes quiet."""
+    with np.errstate(invalid="ignore"):
+        return array.astype(np.float64)
+
+
+def magnitudes(array: NDArray[Any]) -> Floats:
+    """Return the scores of `mask`."""
+    return np.abs(values(array))
 
 
 def order(scores: Floats, where: Bools | None = None, nan: str = "keep") -> Indices:

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import rustprune
 from inputs import make
+from oracle import magnitudes
 from strategies import DTYPES, Ask, Weights, any_bits, requests, tied
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_the_summary_is_that_of_the_mask(request_: tuple[list[Weights], Ask]) ->
     except ValueError:
         return
     scope, where = ask["scope"], ask.get("where", [np.ones(array.shape, np.bool_) for array in arrays])
-    scores = [np.abs(array.astype(np.float64)) for array in arrays]
+    scores = [magnitudes(array) for array in arrays]
     summaries = rustprune.prune_([array.copy() for array in arrays], **ask)
     for number, (summary, mask) in enumerate(zip(summaries, masks, strict=True)):
         assert (summary.num_entries, summary.num_kept) == (mask.size, int(np.count_nonzero(mask)))
@@ -92,7 +93,7 @@ def test_prune_and_apply_agree_with_mask_around_chunk_edges(length: int, dtype: 
     rustprune.apply_(applied, mask)
     assert (summary.num_pruned, summary.threshold, summary.num_ties) == (
         round(0.7 * length),
-        0.0 if 0.3 * length > np.count_nonzero(array) else np.abs(array.astype(np.float64))[mask].min(),
+        0.0 if 0.3 * length > np.count_nonzero(array) else magnitudes(array)[mask].min(),
         int(np.count_nonzero(np.abs(array) == summary.threshold)),
     )
     np.testing.assert_array_equal(bits(pruned), zeroed(array, mask), strict=True)

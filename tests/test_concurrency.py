@@ -65,6 +65,21 @@ def test_threads_may_change_the_number_of_threads_meanwhile() -> None:
         assert all(pool.map(work, [1, 2, 3, 4] * 25))
 
 
+def test_small_calls_on_more_threads_than_processors_never_wait_for_each_other() -> None:
+    code = """
+import numpy as np, rustprune
+rustprune.set_num_threads(7)
+arrays = [np.arange(length, dtype=np.float32) for length in (0, 3, 40, 20, 90_000)]
+for _ in range(2000):
+    for scope in ("row", "tensor", "global"):
+        rustprune.mask(arrays[:4], 0.5, scope=scope)
+for _ in range(200):
+    rustprune.mask(arrays, 0.5)
+print("done")
+"""
+    assert run(code) == "done"
+
+
 FORK = """
 import os, signal, sys, threading, numpy as np, rustprune
 array = np.random.default_rng(0).standard_normal(300_000)

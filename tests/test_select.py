@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 import oracle
 import rustprune
 from inputs import INPUTS, make
+from oracle import magnitudes, values
 from strategies import DTYPES, Ask, Weights, any_bits, requests, tied
 
 if TYPE_CHECKING:
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
     from rustprune._request import Nan, Scope
 
 ratios = st.floats(0.0, 1.0)
-
-
-def magnitudes(array: Weights) -> oracle.Floats:
-    """Return the scores of `mask`, exact for every dtype."""
-    return np.abs(array.astype(np.float64))
-
-
-def values(array: Weights) -> oracle.Floats:
-    """Return the scores of `select`."""
-    return array.astype(np.float64)
 
 
 def assert_same(found: Sequence[oracle.Bools], expected: Sequence[oracle.Bools]) -> None:

@@ -75,24 +75,30 @@ impl Kernels for Portable {
         // At least `num_kept` keys reach `low`, fewer reach `high`. Keys in cache are counted again faster than they
         // are moved about: a selection that partitions takes several times as long.
         let (mut low, mut high) = (K::MIN.to_i64() + 1, K::MAX.to_i64());
-        let mut above = 0;
+        let (mut reaching, mut above) = (keys.len(), 0);
         let mut next = sampled_thresholds(keys, num_kept);
         while high.wrapping_sub(low) as u64 > 1 {
+            let before = high.wrapping_sub(low) as u64;
             let thresholds = next.map(K::saturate);
             let counts = K::count_at_least(keys, thresholds);
             for (threshold, count) in thresholds.into_iter().zip(counts) {
+                if count == num_kept {
+                    return (threshold, keys.len());
+                }
                 let threshold = threshold.to_i64();
-                if count >= num_kept {
-                    low = low.max(threshold);
-                } else if threshold < high {
+                if count > num_kept && threshold > low {
+                    (low, reaching) = (threshold, count);
+                } else if count < num_kept && threshold < high {
                     (high, above) = (threshold, count);
                 }
-                if count == num_kept {
-                    return (K::saturate(threshold), keys.len());
-                }
             }
-            let quarter = (high.wrapping_sub(low) as u64 / 4).max(1);
-            next = [1, 2, 3].map(|part| low.wrapping_add_unsigned(quarter * part).min(high.wrapping_sub(1)));
+            let width = high.wrapping_sub(low) as u64;
+            next = if width < before / 4 {
+                interpolated_thresholds(low, width, (reaching - num_kept) as f64, (reaching - above) as f64)
+            } else {
+                [1, 2, 3].map(|part| low.wrapping_add_unsigned((width / 4).max(1) * part))
+            };
+            next = next.map(|threshold| threshold.min(high.wrapping_sub(1)));
         }
         let key = K::saturate(low);
         let mut ties = keys.iter().enumerate().filter(|&(_, &other)| other == key);
@@ -161,4 +167,13 @@ fn sampled_thresholds<K: Key>(keys: &[K], num_kept: usize) -> [i64; 3] {
     let spread = size / 8;
     let at = |place: usize| sample[place.min(size - 1)].to_i64();
     [at(place.saturating_sub(spread)), at(place), at(place + spread)].map(|key| key.max(K::MIN.to_i64() + 1))
+}
+
+/// Three thresholds around the place that `below` of `between` keys lie below, if they are spread evenly over
+/// `low..low + width`; as far from it as even keys stray at random.
+#[inline(always)]
+fn interpolated_thresholds(low: i64, width: u64, below: f64, between: f64) -> [i64; 3] {
+    let (place, stray) = (below / between, 1.0 / between.sqrt());
+    [place - stray, place, place + stray]
+        .map(|place| low.wrapping_add_unsigned((place.clamp(0.0, 1.0) * width as f64) as u64).max(low + 1))
 }

@@ -62,8 +62,8 @@ def prune_checkpoint(
     masks : path, optional
         The mask side file to write: a ``U8`` tensor for each target, bit ``j`` of byte ``b`` of a row the
         column ``8 * b + j`` of its matrix view ``(shape[0], -1)``, 1 = kept. ``rustprune.source_sha256`` of
-        its metadata is the SHA-256 of the digests of all targets in the order of their names, each the SHA-256
-        of the data of the target before it was pruned.
+        its metadata is the SHA-256 of the digests of all targets in the order of their names, each the
+        SHA-256 of the data of the target before it was pruned.
     in_place : bool
         Replace the files of `src` that hold weights, each by a whole new one; needs the space of both. A kill
         can leave some replaced and some not.

@@ -1,0 +1,105 @@
+"""The benches: each figure is there and is a number, and no more is asked of the time it took."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHES = Path(__file__).parents[1] / "benches"
+FIGURES = {
+    "bench_checkpoint": [
+        "rustprune prune, scope tensor, memory beyond the page cache",
+        "rustprune prune, scope global, memory beyond the page cache",
+        "rustprune prune, scope tensor, against cp",
+        "rustprune prune, scope tensor, against cp and sync",
+        "rustprune prune, scope global, against cp",
+        "rustprune prune, scope global, against cp and sync",
+    ],
+    "bench_import": ["import rustprune, beyond NumPy"],
+    "bench_memory": [
+        "extra memory of mask to bool",
+        "extra memory of mask to bits",
+        "extra memory of scope row",
+        "extra memory of 2:4 mask",
+        "extra memory of prune_",
+        "extra memory of prune_, scope global over 200 arrays",
+        "extra memory of random mask to bits",
+    ],
+    "bench_sample": [
+        "random mask to bits, against Generator.choice",
+        "random mask to bool, against Generator.choice",
+        "random mask to bits, against prune.random_unstructured",
+        "random mask to bool, against prune.random_unstructured",
+        "random 2:4 mask to bool, against torch rand + topk + scatter",
+    ],
+    "bench_select": [
+        "magnitude mask to bool, against NumPy abs + partition + compare",
+        "magnitude mask to bool, against NumPy argpartition",
+        "magnitude mask to bits, against NumPy abs + partition + compare",
+        "mask with scope row, against NumPy abs + partition(axis=1) + compare",
+        "prune_ in place, against NumPy abs + partition + compare + multiply",
+        "many small arrays in one call, against the loop of NumPy abs + partition + compare",
+        "magnitude mask to bool, against torch kthvalue + compare",
+        "magnitude mask to bool, against torch topk",
+        "magnitude mask to bool, against prune.l1_unstructured",
+        "bfloat16 mask to bool, against torch kthvalue + compare",
+        "mask with scope global over a mapping, against prune.global_unstructured",
+        "2:4 mask to bool, against torch topk + scatter",
+        "mask of 60 % zeros, against mask of random data",
+        "mask of 100 % zeros, against mask of random data",
+        "mask of a constant, against mask of random data",
+        "mask of sorted data, against mask of random data",
+        "mask of data sorted by magnitude, against mask of random data",
+        "mask of row-scaled data, against mask of random data",
+        "mask of float64, against mask of float32",
+        "mask of float16, against mask of float32",
+        "mask of bfloat16, against mask of float32",
+        "mask of float8_e4m3fn, against mask of float32",
+        "mask of float8_e5m2, against mask of float32",
+        "mask of 200 arrays with scope global, against mask of one array",
+        "mask with where=, half of it False, against mask of one array",
+        "mask with out=, against mask of one array",
+    ],
+}
+
+
+def run(script: str, *options: str) -> str:
+    """Return what a script prints."""
+    command = [sys.executable, str(BENCHES / script), "--smoke", *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_bench_is_known() -> None:
+    assert sorted(FIGURES) == sorted(path.stem for path in (BENCHES / "python").glob("bench_*.py"))
+
+
+@pytest.mark.parametrize("bench", FIGURES)
+def test_every_figure_is_measured(bench: str) -> None:
+    rows = [json.loads(line) for line in run(f"python/{bench}.py").splitlines()]
+    assert list(dict.fromkeys(row["figure"] for row in rows)) == FIGURES[bench]
+    for row in rows:
+        value, at_least, at_most = row["value"], row["at_least"], row["at_most"]
+        assert math.isfinite(value)
+        in_bounds = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+        assert row["reached"] is (None if at_least is at_most is None else in_bounds)
+        if row["theirs_seconds"] is not None:
+            ratio = row["theirs_seconds"] / row["ours_seconds"]
+            assert ratio > 0
+            assert math.isclose(value, ratio if row["unit"] == "times faster" else 1 / ratio)
+
+
+def test_the_one_command_prints_a_table_and_records_no_part_of_a_run() -> None:
+    records = sorted((BENCHES / "record").glob("*"))
+    lines = run("run.py", "--only=import").splitlines()
+    assert "python " in lines[0]
+    assert [line.split(" | ")[0] for line in lines if line.startswith("|")] == [
+        "| figure",
+        "| ---",
+        *(f"| {figure}" for figure in FIGURES["bench_import"]),
+    ]
+    assert sorted((BENCHES / "record").glob("*")) == records
