@@ -53,7 +53,7 @@ struct Wanted {
     rank: u64,
 }
 
-/// The magnitudes of the given ranks, 0 the smallest, among the entries of `parts` that are not NaN.
+/// The magnitudes of the given ascending ranks, 0 the smallest, among the entries of `parts` that are not NaN.
 ///
 /// # Panics
 /// If a rank is not below the number of these entries.

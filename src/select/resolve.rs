@@ -11,6 +11,28 @@ use crate::source::{ReadBuffer, Source, for_bits};
 /// How often threads take some pieces to visit their candidates.
 const SHARES: usize = 16;
 
+/// Runs an expression on the keys of a piece, block by block.
+macro_rules! for_each_block {
+    ($source:expr, $piece:expr, $ranking:expr, $buffer:expr, $ctx:expr,
+     |$kernels:ident, $start:ident, $keys:ident| $body:block) => {{
+        let (part, range) = ($piece.part, $piece.range.clone());
+        let kept = $source.kept(part).map(|kept| &kept[range.clone()]);
+        let dtype = $source.dtype(part);
+        let bits = $source.read(part, range, $buffer)?;
+        for_bits!(bits, words => with_kernels!($ctx.level, $kernels => {
+            let mut keys = [Key::MIN; BLOCK];
+            for (number, block) in words.chunks(BLOCK).enumerate() {
+                let ($start, $keys) = (number * BLOCK, &mut keys[..block.len()]);
+                $kernels.keys(block, $ranking.recipe(dtype), $keys);
+                if let Some(kept) = kept {
+                    exclude($keys, &kept[$start..$start + block.len()]);
+                }
+                $body
+            }
+        }));
+    }};
+}
+
 struct Candidates<'a, 'o>(&'a [Piece<'o>]);
 
 impl Keys for Candidates<'_, '_> {
@@ -103,8 +125,15 @@ pub(crate) fn count_equal<S: Source + ?Sized>(
     ctx: &Context<'_>,
 ) -> Result<()> {
     for_each(pieces, ctx, ReadBuffer::default, |buffer, piece| {
+        let dtype = source.dtype(piece.part);
         let mut count = 0;
-        for_each_key(source, piece, ranking, buffer, ctx, |_, other| count += u64::from(other == key))?;
+        for_each_block!(source, piece, ranking, buffer, ctx, |kernels, _start, keys| {
+            let native = ranking.native(dtype, key);
+            // Another format's key need not be one of this format's.
+            if ranking.lift(dtype, Key::to_i64(native)) == key {
+                count += kernels.count_equal(keys, native) as u64;
+            }
+        });
         piece.certain = count;
         Ok(())
     })
@@ -120,20 +149,10 @@ fn for_each_key<S: Source + ?Sized>(
     mut visit: impl FnMut(usize, i64),
 ) -> Result<()> {
     let dtype = source.dtype(piece.part);
-    let kept = source.kept(piece.part).map(|kept| &kept[piece.range.clone()]);
-    let bits = source.read(piece.part, piece.range.clone(), buffer)?;
-    for_bits!(bits, words => with_kernels!(ctx.level, kernels => {
-        let mut keys = [Key::MIN; BLOCK];
-        for (number, block) in words.chunks(BLOCK).enumerate() {
-            let (start, keys) = (number * BLOCK, &mut keys[..block.len()]);
-            kernels.keys(block, ranking.recipe(dtype), keys);
-            if let Some(kept) = kept {
-                exclude(keys, &kept[start..start + block.len()]);
-            }
-            for (at, key) in keys.iter().enumerate() {
-                visit(start + at, ranking.lift(dtype, key.to_i64()));
-            }
+    for_each_block!(source, piece, ranking, buffer, ctx, |_kernels, start, keys| {
+        for (at, key) in keys.iter().enumerate() {
+            visit(start + at, ranking.lift(dtype, key.to_i64()));
         }
-    }));
+    });
     Ok(())
 }

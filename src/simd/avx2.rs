@@ -94,6 +94,15 @@ impl Kernels for Avx2 {
         unsafe { kernel(high, low, start, found, len) }
     }
 
+    fn count_equal<K: Key>(self, keys: &[K], key: K) -> usize {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<K: Key>(keys: &[K], key: K) -> usize {
+            Portable.count_equal(keys, key)
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(keys, key) }
+    }
+
     fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
         #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
         fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {

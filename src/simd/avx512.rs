@@ -92,6 +92,15 @@ impl Kernels for Avx512 {
         self.0.between(high, low, start, found, len)
     }
 
+    fn count_equal<K: Key>(self, keys: &[K], key: K) -> usize {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<K: Key>(keys: &[K], key: K) -> usize {
+            Portable.count_equal(keys, key)
+        }
+        // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(keys, key) }
+    }
+
     fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt,bmi1,bmi2,lzcnt")]
         fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {

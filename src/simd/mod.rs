@@ -157,6 +157,9 @@ pub(crate) trait Kernels: Copy {
     /// which has room for them and two more; returns how many bits are set in `high`.
     fn between(self, high: &[u64], low: &[u64], start: u16, found: &mut [u16], len: &mut usize) -> u64;
 
+    /// How many keys equal `key`, which is not the largest of all integers.
+    fn count_equal<K: Key>(self, keys: &[K], key: K) -> usize;
+
     /// A threshold and a boundary that split off the `num_kept` highest keys, the earlier of equals first: those
     /// above the threshold, and those equal to it before the boundary. There are at least `num_kept` keys that are
     /// not the least of all integers.

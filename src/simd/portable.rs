@@ -68,6 +68,13 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
+    fn count_equal<K: Key>(self, keys: &[K], key: K) -> usize {
+        let next = K::saturate(key.to_i64() + 1);
+        let [above, reaching, _] = K::count_at_least(keys, [next, key, key]);
+        reaching - above
+    }
+
+    #[inline(always)]
     fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
         if num_kept == 0 {
             return (K::MAX, 0);
