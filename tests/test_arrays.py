@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, assert_type
 
 import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import rustprune
 from inputs import make
@@ -145,6 +147,22 @@ def test_a_container_gives_its_like() -> None:
     assert type(rustprune.prune_({"a": array}, 0.5)) is dict
     assert type(rustprune.prune_((array,), 0.5)) is tuple
     assert type(rustprune.prune_([array], 0.5)) is list
+
+
+def test_static_types_follow_the_arrays_and_the_container() -> None:
+    array, kept = np.ones(4, np.float32), torch.ones(4)
+    packed: bool = array.size > 8
+    assert_type(rustprune.mask(array, 0.5), Bools)
+    assert_type(rustprune.mask(array, 0.5, packed=True), NDArray[np.uint8])
+    assert_type(rustprune.mask(array, 0.5, packed=packed), Bools | NDArray[np.uint8])
+    assert_type(rustprune.mask(kept, 0.5, packed=packed), torch.Tensor)
+    assert_type(rustprune.mask({"a": array}, 0.5), dict[str, Bools])
+    assert_type(rustprune.mask({"a": kept}, 0.5, scope="global"), dict[str, torch.Tensor])
+    assert_type(rustprune.select([array], 0.5), Sequence[Bools])
+    assert_type(rustprune.select((kept,), 0.5), Sequence[torch.Tensor])
+    assert_type(rustprune.prune_({"a": kept}, 0.5), dict[str, rustprune.Summary])
+    assert_type(rustprune.random_mask(4, 0.5, seed=0), Bools)
+    assert_type(rustprune.unpack(rustprune.pack(kept > 0), 4), torch.Tensor)
 
 
 @pytest.mark.parametrize("empty", [[], (), {}])

@@ -186,6 +186,18 @@ def test_pruning_on_from_an_existing_mask_is_pruning_at_once(
     )
 
 
+@given(requests())
+def test_an_existing_mask_may_be_packed(request_: tuple[list[Weights], Ask]) -> None:
+    arrays, ask = request_
+    where = ask.setdefault("where", [np.ones(array.shape, np.bool_) for array in arrays])
+    try:
+        expected = rustprune.mask(arrays, **ask)
+    except ValueError:
+        return
+    ask["where"] = [rustprune.pack(mask) for mask in where]  # type: ignore[misc]
+    assert_same(rustprune.mask(arrays, **ask), expected)
+
+
 @given(tied() | any_bits())
 def test_ratio_0_keeps_all_and_ratio_1_none(array: Weights) -> None:
     assert rustprune.mask(array, 0.0, nan="prune").all()

@@ -18,10 +18,6 @@ use crate::source::{Bits, ReadBuffer, Source};
 /// Bytes copied between two looks at the stop switch.
 const COPY: usize = 1 << 26;
 
-/// Bytes written between two waits of one thread for the disk: the others go on meanwhile, so that little is
-/// left to wait for at the end.
-const FLUSH: u64 = 1 << 29;
-
 /// Where the results of [`prune`] go.
 #[derive(Debug, Clone, Copy)]
 pub struct Outputs<'a> {
@@ -85,8 +81,6 @@ struct Writer<'a> {
     masks: Option<Masks<'a>>,
     /// Entries of each target that were kept so far.
     num_kept: Vec<AtomicU64>,
-    /// Bytes of targets written so far.
-    written: AtomicU64,
 }
 
 /// Something to be written.
@@ -125,7 +119,7 @@ impl<'a> Writer<'a> {
         };
         let copies = targets.shards().iter().zip(outputs.shards).map(copy).collect::<Result<_>>()?;
         let num_kept = parts.map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { targets, plan, copies, masks, num_kept, written: AtomicU64::new(0) })
+        Ok(Self { targets, plan, copies, masks, num_kept })
     }
 
     /// All there is to write, target after target, with digests between the pieces: threads wait for each other
@@ -182,12 +176,10 @@ impl<'a> Writer<'a> {
         let num_kept = words.iter().map(|word| u64::from(word.count_ones())).sum();
         self.num_kept[part].fetch_add(num_kept, Ordering::Relaxed);
         ctx.advance(range.len());
-        let len = bytes.len() as u64;
-        let before = self.written.fetch_add(len, Ordering::Relaxed);
-        if before / FLUSH < (before + len) / FLUSH { copy.sync() } else { Ok(()) }
+        Ok(())
     }
 
-    /// The files, the masks first, whole and on the disk.
+    /// The files, the masks first, whole.
     fn finish(self) -> Result<Vec<Staged>> {
         for (part, counted) in self.num_kept.into_iter().enumerate() {
             // The plan promised a count of the entries that it read: another one now is of other entries.
@@ -198,7 +190,7 @@ impl<'a> Writer<'a> {
         }
         let masks = self.masks.map(Masks::finish).transpose()?;
         let staged: Vec<_> = masks.into_iter().chain(self.copies).collect();
-        staged.iter().try_for_each(Staged::sync)?;
+        staged.iter().try_for_each(Staged::secure)?;
         Ok(staged)
     }
 }

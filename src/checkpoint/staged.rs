@@ -54,9 +54,13 @@ impl Staged {
         self.file.set_permissions(permissions).map_err(|source| self.io(source))
     }
 
-    /// Waits until the content is on the disk.
-    pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|source| self.io(source))
+    /// Waits until the content is on the disk, if the file will take the place of another, which would be lost if
+    /// the power failed in between. A new file is as safe as a copy that the system makes.
+    pub fn secure(&self) -> Result<()> {
+        if self.path.exists() {
+            self.file.sync_data().map_err(|source| self.io(source))?;
+        }
+        Ok(())
     }
 
     /// Renames the file to its own name, in place of a file that has it.
