@@ -12,7 +12,7 @@ use crate::mask::{
 };
 use crate::parallel::{Context, for_each};
 use crate::ratio::{Amount, NofM, Ratio};
-use crate::sample::{Coin, Pattern, Stream, correct};
+use crate::sample::{Coin, Pattern, Stream, Words, correct};
 use crate::select::{
     BLOCK, Cut, Nan, Piece, Ranking, Scope, Score, Step, Tuning, append_pieces, count_ties, cut_words,
     exclude, first_nan, keep_groups, keep_rows, keep_top,
@@ -855,14 +855,18 @@ impl Part {
         words: &mut [u64],
     ) {
         let (group, stride) = (pattern.shape().group(), self.layout.group_stride);
+        let mut random = Words::new(stream);
         for number in range.start / group..range.end / group {
             // Groups are counted block by block, and within a block by their place across the axis.
             let first = number / stride * stride * group + number % stride - range.start;
-            let mut available = u32::MAX >> (32 - group);
-            if let Some(kept) = kept {
-                available = (0..group).map(|at| u32::from(kept[first + at * stride] != 0) << at).sum();
+            let available = kept.map_or(pattern.whole(), |kept| {
+                (0..group).map(|at| u32::from(kept[first + at * stride] != 0) << at).sum()
+            });
+            let subset = pattern.draw(&mut random, number as u64, available);
+            if stride == 1 {
+                append_bits(words, first, &[u64::from(subset)]);
+                continue;
             }
-            let subset = pattern.draw(stream, number as u64, available);
             for at in 0..group {
                 let entry = first + at * stride;
                 words[entry / 64] |= u64::from(subset >> at & 1) << (entry % 64);

@@ -204,3 +204,10 @@ def test_nothing_is_written_when_a_later_array_is_bad() -> None:
     with pytest.raises(ValueError, match=r"weights\[1\]"):
         rustprune.prune_([good, bad], 0.5)
     assert good.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_one_mask_may_serve_many_arrays() -> None:
+    mask = np.array([True, False, True])
+    arrays = [np.ones(3, np.float32) for _ in range(1000)]
+    rustprune.apply_(arrays, [mask] * 1000)
+    assert all(array.tolist() == [1.0, 0.0, 1.0] for array in arrays)

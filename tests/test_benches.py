@@ -23,6 +23,7 @@ FIGURES = {
     "bench_import": ["import rustprune, beyond NumPy"],
     "bench_memory": [
         "extra memory of mask to bool",
+        "extra memory of mask of row-scaled data",
         "extra memory of mask to bits",
         "extra memory of scope row",
         "extra memory of 2:4 mask",

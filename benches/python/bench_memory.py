@@ -17,6 +17,14 @@ import rustprune
 from timing import Row, Scale, main, normal
 
 Weights = npt.NDArray[np.float32]
+COLUMNS = 4000
+
+
+def row_scaled(weights: Weights) -> object:
+    """Spread the rows over six orders of magnitude, in place, and make their mask."""
+    rows = weights.reshape(-1, COLUMNS)
+    rows *= 10 ** np.random.default_rng(1).uniform(-3, 3, (len(rows), 1)).astype(np.float32)
+    return rustprune.mask(weights, 0.5)
 
 
 def prune_global(weights: Weights) -> object:
@@ -29,8 +37,9 @@ def prune_global(weights: Weights) -> object:
 # Each call, and the bytes per entry of its result.
 CALLS: dict[str, tuple[Callable[[Weights], object], float]] = {
     "mask to bool": (lambda weights: rustprune.mask(weights, 0.5), 1),
+    "mask of row-scaled data": (row_scaled, 1),
     "mask to bits": (lambda weights: rustprune.mask(weights, 0.5, packed=True), 1 / 8),
-    "scope row": (lambda weights: rustprune.mask(weights.reshape(-1, 4000), 0.5, scope="row"), 1),
+    "scope row": (lambda weights: rustprune.mask(weights.reshape(-1, COLUMNS), 0.5, scope="row"), 1),
     "2:4 mask": (lambda weights: rustprune.mask(weights, pattern="2:4"), 1),
     "prune_": (lambda weights: rustprune.prune_(weights, 0.5), 0),
     "prune_, scope global over 200 arrays": (prune_global, 0),
@@ -58,7 +67,7 @@ def memory(scale: Scale) -> Iterator[Row]:
 def extra_bytes(name: str, entries: int) -> float:
     """Return by how much a call raises the peak of this process, less its result."""
     call, per_entry = CALLS[name]
-    call(normal(4000))  # starts the threads
+    call(normal(COLUMNS))  # starts the threads
     weights = normal(entries)
     Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
     before = peak()

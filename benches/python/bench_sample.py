@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -19,17 +19,23 @@ def sample(scale: Scale) -> Iterator[Row]:
     """Compare at a ratio of one binary digit, and at one of endless digits."""
     entries = scale.entries
     weights = torch.from_numpy(normal(entries))
-    for ratio in 0.5, 0.9:
+    theirs: dict[float, dict[str, tuple[Callable[[], object], float]]] = {
+        0.5: {
+            CHOICE: (lambda: rivals.numpy_choice(entries, 0.5), 20),
+            UNSTRUCTURED: (lambda: rivals.torch_random_unstructured(weights, 0.5), 50),
+        },
+        0.9: {CHOICE: (lambda: rivals.numpy_choice(entries, 0.9), 20)},
+    }
+    for ratio, others in theirs.items():
         calls: Calls = {
             PACKED: partial(rustprune.random_mask, entries, ratio, seed=0, packed=True),
             PLAIN: partial(rustprune.random_mask, entries, ratio, seed=0),
-            CHOICE: partial(rivals.numpy_choice, entries, ratio),
-            UNSTRUCTURED: partial(rivals.torch_random_unstructured, weights, ratio),
         }
+        calls |= {name: call for name, (call, _) in others.items()}
         times = interleave(f"{entries:,}, ratio {ratio}", scale, calls)
-        for theirs, at_least in (CHOICE, 20), (UNSTRUCTURED, 50):
-            yield times.faster(PACKED, theirs, moved=entries // 8, at_least=at_least)
-            yield times.faster(PLAIN, theirs, moved=entries)
+        for name, (_, at_least) in others.items():
+            yield times.faster(PACKED, name, moved=entries // 8, at_least=at_least)
+            yield times.faster(PLAIN, name, moved=entries)
 
 
 def two_of_four(scale: Scale) -> Iterator[Row]:

@@ -178,14 +178,18 @@ def given_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> list[Byte
 def check_disjoint(written: dict[str, Words], read: dict[str, Words]) -> None:
     """Check that no array to be written shares memory with another array."""
     spans = [(*byte_bounds(words), name, words) for name, words in (written | read).items()]
-    reached: list[tuple[int, int, str, Words]] = []
+    # Those that began before and may reach here; that two which are only read share memory does not matter.
+    writers: list[tuple[int, int, str, Words]] = []
+    readers: list[tuple[int, int, str, Words]] = []
     for span in sorted(spans, key=itemgetter(0)):
         start, _, name, words = span
-        reached = [other for other in reached if other[1] > start]
-        for _, _, other, other_words in reached:
-            if (name in written or other in written) and np.shares_memory(words, other_words):
+        writers = [other for other in writers if other[1] > start]
+        if name in written:
+            readers = [other for other in readers if other[1] > start]
+        for _, _, other, other_words in writers + readers if name in written else writers:
+            if np.shares_memory(words, other_words):
                 raise ValueError(f"{name}: expected memory of its own, got some that {other} has too")
-        reached.append(span)
+        (writers if name in written else readers).append(span)
 
 
 def new_mask(shape: Shape, *, packed: bool) -> Bools | Bytes:

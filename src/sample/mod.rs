@@ -19,7 +19,7 @@ mod philox;
 
 pub(crate) use coin::Coin;
 pub(crate) use correct::correct;
-pub(crate) use pattern::Pattern;
+pub(crate) use pattern::{Pattern, Words};
 pub use philox::philox;
 
 /// Version of the stream: any change of the bits that a seed gives raises it.

@@ -1,13 +1,21 @@
 //! Random N:M groups: each a uniformly drawn subset.
 
-use super::philox::philox;
+use super::philox::{philox, philox_many};
 use super::{Purpose, Stream, halves};
 use crate::ratio::NofM;
+
+/// A group has so few subsets at the most that they are listed.
+const LISTED: u32 = 1 << 14;
+
+/// Philox blocks made at a time.
+const BLOCKS: usize = 16;
 
 /// Draws the kept entries of groups.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     shape: NofM,
+    /// The subsets of a whole group in the order of their ranks, if they are few.
+    subsets: Vec<u32>,
     /// `choose[n][k]`: subsets of size k of n entries.
     choose: Vec<Vec<u32>>,
 }
@@ -21,19 +29,33 @@ impl Pattern {
                 (0..=n).map(|k| last.get(k).unwrap_or(&0) + if k > 0 { last[k - 1] } else { 0 }).collect(),
             );
         }
-        Self { shape: pattern, choose }
+        let mut it = Self { shape: pattern, subsets: Vec::new(), choose };
+        let (kept, group) = (pattern.kept(), pattern.group());
+        let total = it.choose[group][kept];
+        if total <= LISTED {
+            it.subsets = (0..total).map(|rank| it.subset(rank, group, kept, it.whole())).collect();
+        }
+        it
     }
 
     pub fn shape(&self) -> NofM {
         self.shape
     }
 
+    /// A group of which every entry is available.
+    pub fn whole(&self) -> u32 {
+        u32::MAX >> (32 - self.shape.group())
+    }
+
     /// The kept entries of group number `group`, drawn from those whose bit is set in `available`.
-    pub fn draw(&self, stream: Stream, group: u64, available: u32) -> u32 {
+    pub fn draw(&self, words: &mut Words, group: u64, available: u32) -> u32 {
         let len = available.count_ones() as usize;
         let kept = self.shape.kept().min(len);
-        let rank = below(stream, group, self.choose[len][kept]);
-        self.subset(rank, len, kept, available)
+        let rank = words.below(group, self.choose[len][kept]);
+        match self.subsets.get(rank as usize) {
+            Some(&subset) if len == self.shape.group() => subset,
+            _ => self.subset(rank, len, kept, available),
+        }
     }
 
     /// Subset number `rank` of size `kept` of the `len` set bits of `available`, in the combinatorial number
@@ -58,21 +80,45 @@ impl Pattern {
     }
 }
 
-/// Uniform in `0..bound`: Lemire's method with 32-bit words, the first from a block that four groups share,
-/// the rare further ones from blocks of the group's own.
-fn below(stream: Stream, group: u64, bound: u32) -> u32 {
-    let [low, high] = halves(group / 4);
-    let mut word = philox([low, high, 0, Purpose::Pattern as u32], stream.0)[(group % 4) as usize];
-    let [low, high] = halves(group);
-    let mut attempt = 0;
-    loop {
-        let product = u64::from(word) * u64::from(bound);
-        let fraction = product as u32;
-        if fraction >= bound || fraction >= bound.wrapping_neg() % bound {
-            return (product >> 32) as u32;
+/// The words of a stream that groups are drawn with: four groups share a block.
+pub(crate) struct Words {
+    stream: Stream,
+    first_block: u64,
+    blocks: [[u32; BLOCKS]; 4],
+}
+
+impl Words {
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, first_block: u64::MAX, blocks: [[0; BLOCKS]; 4] }
+    }
+
+    /// Uniform in `0..bound`: Lemire's method with 32-bit words, the first from the shared block, the rare further
+    /// ones from blocks of the group's own.
+    fn below(&mut self, group: u64, bound: u32) -> u32 {
+        let mut word = self.word(group);
+        let mut attempt = 0;
+        loop {
+            let product = u64::from(word) * u64::from(bound);
+            let fraction = product as u32;
+            if fraction >= bound || fraction >= bound.wrapping_neg() % bound {
+                return (product >> 32) as u32;
+            }
+            let [low, high] = halves(group);
+            [word, ..] = philox([low, high, attempt, Purpose::Retry as u32], self.stream.0);
+            attempt += 1;
         }
-        word = philox([low, high, attempt, Purpose::Retry as u32], stream.0)[0];
-        attempt += 1;
+    }
+
+    fn word(&mut self, group: u64) -> u32 {
+        let block = group / 4;
+        let first = block - block % BLOCKS as u64;
+        if first != self.first_block {
+            let numbers: [[u32; 2]; BLOCKS] = std::array::from_fn(|lane| halves(first + lane as u64));
+            let (low, high) = (numbers.map(|[low, _]| low), numbers.map(|[_, high]| high));
+            let counters = [low, high, [0; BLOCKS], [Purpose::Pattern as u32; BLOCKS]];
+            (self.first_block, self.blocks) = (first, philox_many(counters, self.stream.0));
+        }
+        self.blocks[(group % 4) as usize][(block - first) as usize]
     }
 }
 
@@ -98,11 +144,11 @@ mod tests {
     #[test]
     fn only_available_entries_are_drawn() {
         let pattern = Pattern::new(NofM::new(2, 4).expect("in range"));
+        let mut words = Words::new(Stream::of_position(7, 0));
         for group in 0..100 {
-            let stream = Stream::of_position(7, 0);
-            assert_eq!(pattern.draw(stream, group, 0b1010), 0b1010);
-            assert_eq!(pattern.draw(stream, group, 0b0100), 0b0100);
-            assert_eq!(pattern.draw(stream, group, 0b0111) & 0b1000, 0);
+            assert_eq!(pattern.draw(&mut words, group, 0b1010), 0b1010);
+            assert_eq!(pattern.draw(&mut words, group, 0b0100), 0b0100);
+            assert_eq!(pattern.draw(&mut words, group, 0b0111) & 0b1000, 0);
         }
     }
 }
