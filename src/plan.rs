@@ -453,7 +453,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
         let pieces = &mut contest.pieces;
         let mut flips = std::collections::BTreeSet::new();
         let mut word = Vec::new();
-        correct(shared, len, count, contest.num_kept, |position, from| {
+        correct(shared, len, count, contest.num_kept, self.ctx, |position, from| {
             let at = pieces.partition_point(|piece| piece.position <= position) - 1;
             let piece = &mut pieces[at];
             let index = (position - piece.position) as usize;
@@ -475,7 +475,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             }
             piece.certain = if from { piece.certain - 1 } else { piece.certain + 1 };
             true
-        });
+        })?;
         let mut start = 0;
         let drawn = contest.parts.clone().map(|part| {
             let end = start + self.source.len(part) as u64;
@@ -730,7 +730,7 @@ impl Plan {
                 }
             }
             Choice::RandomRows { coin, stream, num_kept } => {
-                part.random_rows(*coin, *stream, *num_kept, &range, kept, words, ctx);
+                part.random_rows(*coin, *stream, *num_kept, &range, kept, words, ctx)?;
             }
             Choice::RandomGroups { stream, pattern } => {
                 part.random_groups(*stream, pattern, &range, kept, words);
@@ -818,7 +818,7 @@ impl Part {
         kept: Option<&[u8]>,
         words: &mut [u64],
         ctx: &Context<'_>,
-    ) {
+    ) -> Result<()> {
         let row_len = self.layout.row_len;
         let mut row_words = Vec::new();
         for row in range.start / row_len..range.end / row_len {
@@ -835,15 +835,16 @@ impl Part {
                 and_kept(kept, &mut row_words);
             }
             let count = row_words.iter().map(|word| u64::from(word.count_ones())).sum();
-            correct(stream, row_len as u64, count, num_kept, |at, from| {
+            correct(stream, row_len as u64, count, num_kept, ctx, |at, from| {
                 let at = at as usize;
                 let is = row_words[at / 64] >> (at % 64) & 1 == 1;
                 let flips = is == from && kept.is_none_or(|kept| kept[at] != 0);
                 row_words[at / 64] ^= u64::from(flips) << (at % 64);
                 flips
-            });
+            })?;
             append_bits(words, start, &row_words);
         }
+        Ok(())
     }
 
     fn random_groups(
@@ -908,25 +909,25 @@ pub fn apply_plan(plan: &Plan, arrays: Vec<(&mut [u8], Option<&[u8]>)>, ctx: &Co
     })
 }
 
-/// Zeroes the entries of one array in memory where a mask is false.
+/// Zeroes the entries of arrays in memory where their masks are false: the format of each, its entries, its mask.
 ///
 /// # Errors
 /// [`Error::Interrupted`], with some pieces done.
-pub fn apply_mask(dtype: DType, bytes: &mut [u8], mask: Mask<'_>, ctx: &Context<'_>) -> Result<()> {
-    let mut start = 0;
+pub fn apply_masks(arrays: &mut [(DType, &mut [u8], Mask<'_>)], ctx: &Context<'_>) -> Result<()> {
     let mut jobs = Vec::new();
-    for bytes in bytes.chunks_mut(PIECE * dtype.size()) {
-        let len = bytes.len() / dtype.size();
-        jobs.push((start, len, bytes));
-        start += len;
-    }
-    for_each(&mut jobs, ctx, Vec::new, |words, (start, len, bytes)| {
-        match mask {
-            Mask::Bytes(mask) => words_of_bytes(&mask[*start..*start + *len], words),
-            Mask::Bits { bytes, row_len } => read_packed(bytes, row_len, *start, *len, words),
+    for (dtype, bytes, mask) in arrays {
+        for (number, bytes) in bytes.chunks_mut(PIECE * dtype.size()).enumerate() {
+            jobs.push((*dtype, number * PIECE, bytes, *mask));
         }
-        zero_pruned(words, dtype, bytes, ctx);
-        ctx.advance(*len);
+    }
+    for_each(&mut jobs, ctx, Vec::new, |words, (dtype, start, bytes, mask)| {
+        let len = bytes.len() / dtype.size();
+        match *mask {
+            Mask::Bytes(mask) => words_of_bytes(&mask[*start..*start + len], words),
+            Mask::Bits { bytes, row_len } => read_packed(bytes, row_len, *start, len, words),
+        }
+        zero_pruned(words, *dtype, bytes, ctx);
+        ctx.advance(len);
         Ok(())
     })
 }

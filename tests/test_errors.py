@@ -179,7 +179,7 @@ VALUE_ERRORS: list[tuple[Callable[[], object], str]] = [
     ),
     (lambda: unpack(np.array([8], np.uint8), 3), "bits: expected padding bits of 0, got others"),
     # Threads.
-    (lambda: rustprune.set_num_threads(0), "num_threads must be at least 1, got 0"),
+    (lambda: rustprune.set_num_threads(0), "n must be at least 1, got 0"),
     (lambda: rustprune.set_num_threads(-1), "n must be in [0, 2**64), got -1"),
 ]
 

@@ -1,6 +1,9 @@
 //! Arrays of `NumPy` as the core sees them: flat, of unsigned integers, with the name of their float format.
 
-use numpy::{PyReadonlyArray1, PyReadwriteArray1};
+use numpy::{
+    PyArrayDescrMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::Borrowed;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -9,13 +12,32 @@ use crate::mask::Output;
 use crate::source::{Array, Bits};
 
 /// A borrowed array of one of the four widths.
-#[derive(FromPyObject)]
 pub(super) enum Entries<'py> {
-    W32(PyReadonlyArray1<'py, u32>),
-    W16(PyReadonlyArray1<'py, u16>),
-    W64(PyReadonlyArray1<'py, u64>),
     W8(PyReadonlyArray1<'py, u8>),
+    W16(PyReadonlyArray1<'py, u16>),
+    W32(PyReadonlyArray1<'py, u32>),
+    W64(PyReadonlyArray1<'py, u64>),
 }
+
+/// Extracts the variant that the item size names: trying one after another would cost an exception for each miss.
+macro_rules! extract_by_width {
+    ($entries:ident) => {
+        impl<'py> FromPyObject<'_, 'py> for $entries<'py> {
+            type Error = PyErr;
+
+            fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+                Ok(match object.cast::<PyUntypedArray>()?.dtype().itemsize() {
+                    1 => Self::W8(object.extract()?),
+                    2 => Self::W16(object.extract()?),
+                    4 => Self::W32(object.extract()?),
+                    _ => Self::W64(object.extract()?),
+                })
+            }
+        }
+    };
+}
+extract_by_width!(Entries);
+extract_by_width!(EntriesMut);
 
 impl Entries<'_> {
     fn bits(&self) -> PyResult<Bits<'_>> {
@@ -29,12 +51,11 @@ impl Entries<'_> {
 }
 
 /// A writable one.
-#[derive(FromPyObject)]
 pub(super) enum EntriesMut<'py> {
-    W32(PyReadwriteArray1<'py, u32>),
-    W16(PyReadwriteArray1<'py, u16>),
-    W64(PyReadwriteArray1<'py, u64>),
     W8(PyReadwriteArray1<'py, u8>),
+    W16(PyReadwriteArray1<'py, u16>),
+    W32(PyReadwriteArray1<'py, u32>),
+    W64(PyReadwriteArray1<'py, u64>),
 }
 
 impl EntriesMut<'_> {

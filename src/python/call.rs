@@ -69,7 +69,7 @@ pub(crate) fn run<R: Send>(
 #[pyfunction]
 pub(super) fn set_num_threads(n: usize) -> PyResult<()> {
     if n == 0 {
-        return Err(PyValueError::new_err("num_threads must be at least 1, got 0"));
+        return Err(PyValueError::new_err("n must be at least 1, got 0"));
     }
     parallel::set_num_threads(n);
     Ok(())

@@ -9,7 +9,7 @@ use super::arrays::{
 };
 use super::call::run;
 use crate::mask::Mask;
-use crate::plan::{Layout, Method, Request, Rule, apply_mask, apply_plan, decide, fill};
+use crate::plan::{Layout, Method, Request, Rule, apply_masks, apply_plan, decide, fill};
 use crate::ratio::{Amount, NofM, Ratio};
 use crate::sample::Stream;
 use crate::select::{Nan, Scope, Score};
@@ -157,6 +157,7 @@ pub(super) fn apply(
     masks: Vec<PyReadonlyArray1<'_, u8>>,
     packed: Vec<bool>,
 ) -> PyResult<()> {
+    let mut arrays = Vec::new();
     for (number, bits) in bits.iter_mut().enumerate() {
         let (dtype, mask) = (dtype(&dtypes[number])?, masks[number].as_slice()?);
         let mask = if packed[number] {
@@ -164,10 +165,9 @@ pub(super) fn apply(
         } else {
             Mask::Bytes(mask)
         };
-        let bytes = bits.bytes_mut()?;
-        run(py, bytes.len() / dtype.size(), 1, None, |ctx| apply_mask(dtype, bytes, mask, ctx))?;
+        arrays.push((dtype, bits.bytes_mut()?, mask));
     }
-    Ok(())
+    run(py, num_entries(&shapes), arrays.len(), None, |ctx| apply_masks(&mut arrays, ctx))
 }
 
 /// See `rustprune.num_pruned`.
