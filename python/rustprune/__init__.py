@@ -7,6 +7,8 @@ Selection
     `num_pruned`, how many entries a ratio prunes; `NofM`, a pattern; `Summary`, what was pruned.
 Masks
     `random_mask`, of a shape; `apply_`, zeros in place; `pack` and `unpack`, 8 entries to a byte.
+Checkpoints
+    `prune_checkpoint` and `inspect_checkpoint`: safetensors files and Hugging Face directories, streamed.
 Threads
     `set_num_threads` and `get_num_threads`.
 
@@ -14,6 +16,8 @@ The answer to a request is unique: of equal scores the lowest index is kept firs
 threads nor the instruction set changes a bit of it.
 """
 
+from rustprune._checkpoint import inspect_checkpoint as inspect_checkpoint
+from rustprune._checkpoint import prune_checkpoint as prune_checkpoint
 from rustprune._masks import pack as pack
 from rustprune._masks import unpack as unpack
 from rustprune._prune import Summary as Summary

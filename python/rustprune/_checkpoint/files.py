@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from rustprune import _rustprune
+from rustprune._rustprune import Checkpoint
 
 WEIGHTS = ".safetensors"
 MASKS = ".mask.safetensors"
@@ -47,9 +47,9 @@ class Files:
         """Return where the shards are."""
         return [self.root / shard for shard in self.shards]
 
-    def open(self) -> tuple[_rustprune.Checkpoint, list[list[Tensor]]]:
+    def open(self) -> tuple[Checkpoint, list[list[Tensor]]]:
         """Return the shards, open, and the tensors of each, after a check against the index."""
-        checkpoint = _rustprune.Checkpoint(self.paths())
+        checkpoint = Checkpoint(self.paths())
         tensors = [
             [Tensor(name, dtype, tuple(shape), kind) for name, dtype, shape, kind in shard]
             for shard in checkpoint.tensors()

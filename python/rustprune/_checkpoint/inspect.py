@@ -110,6 +110,13 @@ def inspect_checkpoint(src: str | os.PathLike[str], *, progress: Progress | None
         If a file is malformed or missing.
     OSError
         If a file cannot be read.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> report = inspect_checkpoint(files("rustprune") / "data" / "digits.safetensors")
+    >>> [tensor.shape for tensor in report.tensors if tensor.name.endswith("weight")]
+    [(300, 64), (100, 300), (10, 100)]
     """
     files = find(Path(src))
     checkpoint, tensors = files.open()

@@ -93,6 +93,14 @@ def prune_checkpoint(
     -----
     Outputs are written under temporary names and renamed when they are whole, so a kill at any moment leaves
     each of them whole or absent. Memory does not grow with the checkpoint.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> digits = files("rustprune") / "data" / "digits.safetensors"
+    >>> report = prune_checkpoint(digits, ratio=0.75, scope="global", dry_run=True)
+    >>> sum(tensor.summary.num_pruned for tensor in report.tensors)
+    37650
     """
     src, out, masks = Path(src), _path(out), _path(masks)
     if in_place if out else not (in_place or dry_run):

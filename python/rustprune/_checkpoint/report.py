@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rustprune import _rustprune
+from rustprune._rustprune import num_pruned
 from rustprune._checkpoint.targets import Skipped, quantisation
 from rustprune._prune import Summary
 
@@ -120,4 +120,4 @@ def num_requested(request: Request, shape: tuple[int, ...]) -> int:
     rows = shape[0] if scope == "row" and len(shape) > 1 else 1
     if ratio is None:
         return rows * (count or 0)
-    return rows * _rustprune.num_pruned(num_entries // rows if rows else 0, ratio)
+    return rows * num_pruned(num_entries // rows if rows else 0, ratio)
