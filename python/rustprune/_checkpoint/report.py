@@ -6,9 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rustprune._rustprune import num_pruned
 from rustprune._checkpoint.targets import Skipped, quantisation
 from rustprune._prune import Summary
+from rustprune._rustprune import num_pruned
 
 if TYPE_CHECKING:
     from rustprune._checkpoint.files import Files
