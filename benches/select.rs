@@ -2,7 +2,10 @@
 //! a known threshold and writes a mask of the same kind, in this process, with the same threads.
 //!
 //! `cargo bench --bench select [-- ENTRIES [RUNS]]` prints one JSON object: medians in seconds, runs interleaved.
-#![expect(unsafe_code, reason = "the floor is compiled for the instruction set that it is called on")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "the floor is compiled for the instruction set that it is called on")
+)]
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::time::Instant;
@@ -29,6 +32,7 @@ macro_rules! floor {
                 }
             }
             $(
+                #[cfg(target_arch = "x86_64")]
                 if is_x86_feature_detected!($features) {
                     #[target_feature(enable = $features)]
                     fn kernel(weights: &[$word], threshold: $word, mask: &mut [u8]) {
