@@ -108,6 +108,10 @@ class Times:
         )
 
 
+QUICK = 0.25
+"""Seconds below which a call is made several times in its turn, once it is known."""
+
+
 def interleave(
     given: str,
     scale: Scale,
@@ -116,7 +120,9 @@ def interleave(
     before: Callable[[], object] = lambda: None,
     budget: float = 20.0,
 ) -> Times:
-    """Time calls in turn, A, B, A, B, ..., and take the median of each; `before` each call is not timed.
+    """Time calls in turn, A, B, A, B, ..., quick ones several times, and take the median of each.
+
+    What `before` does before each call is not timed.
 
     The first round warms up, tells how many rounds `budget` seconds allow (at least 3), and checks that the
     calls answer the same question: that they keep as many entries, but for ties that the others do not break.
@@ -133,7 +139,9 @@ def interleave(
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            times[name].append(clock(call, before)[0])
+            # Several where it is quick: the first after a slow one waits for the system to tidy the memory.
+            for _ in range(5 if sum(times[name]) < QUICK * len(times[name]) else 1):
+                times[name].append(clock(call, before)[0])
     return Times(given, {name: statistics.median(all_) for name, all_ in times.items()}, rounds)
 
 

@@ -6,6 +6,8 @@ among the modules that are.
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -29,6 +31,9 @@ FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_
 
 _WORDS = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _CPU = 1  # kDLCPU of dlpack.h
+
+SHARED = 1 << 16
+"""Masks of at least so many bytes on average share one block of memory."""
 
 
 class Array(Protocol):
@@ -158,9 +163,28 @@ def existing_masks(batch: Batch, where: object, shapes: list[Shape]) -> list[Byt
 
 def new_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> tuple[object, list[Bytes]]:
     """Return an unwritten mask for each array, in the container, and the bytes to write."""
+    sizes = [math.prod(packed_shape(shape) if packed else shape) for shape in shapes]
+    # Saving a tensor saves all the memory that it is a part of, so tensors get memory of their own.
+    if len(sizes) > 1 and sum(sizes) >= len(sizes) * SHARED and not any(map(is_tensor, batch.items)):
+        outputs = one_block(sizes)
+        arrays = [
+            output.reshape(packed_shape(shape)) if packed else output.view(np.bool_).reshape(shape)
+            for output, shape in zip(outputs, shapes, strict=True)
+        ]
+        return batch.rebuild(arrays), outputs
     arrays = [new_mask(shape, packed=packed) for shape in shapes]
     results = [like(item, array) for item, array in zip(batch.items, arrays, strict=True)]
     return batch.rebuild(results), [array.reshape(-1).view(np.uint8) for array in arrays]
+
+
+def one_block(sizes: list[int]) -> list[Bytes]:
+    """Return unwritten arrays of so many bytes that lie in one block of memory, each from a cache line on.
+
+    The system gives one large block in large pages, at half the time that it takes for many of middling size.
+    """
+    ends = list(itertools.accumulate(-(-size // 64) * 64 for size in sizes))
+    block = np.empty(ends[-1], np.uint8)
+    return [block[start : start + size] for start, size in zip([0, *ends], sizes, strict=False)]
 
 
 def given_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> list[Bytes]:

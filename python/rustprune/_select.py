@@ -144,7 +144,8 @@ def mask(
     -------
     array, or dict, tuple or list of arrays
         True = kept, in the container and shape of `weights`: bool NumPy arrays, bool tensors for tensors;
-        uint8 if packed, with ``ceil(n / 8)`` bytes for a last axis of `n`.
+        uint8 if packed, with ``ceil(n / 8)`` bytes for a last axis of `n`. Large NumPy masks of one call lie
+        in one block of memory, which lives as long as any of them.
 
     Raises
     ------

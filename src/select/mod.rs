@@ -77,7 +77,8 @@ impl Default for Tuning {
 }
 
 /// Keeps the highest `num_kept` entries of `pieces`: writes their outputs, leaves in `certain` how many of
-/// each piece are kept, and returns the cut, whose key is that of the last entry kept.
+/// each piece are kept, and returns the cut, whose key is that of the last entry kept, and how many entries have
+/// that key where it has come to light.
 pub(crate) fn keep_top<S: Source + ?Sized>(
     source: &S,
     pieces: &mut [Piece<'_>],
@@ -85,19 +86,19 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
     num_kept: u64,
     tuning: Tuning,
     ctx: &Context<'_>,
-) -> Result<Cut> {
+) -> Result<(Cut, Option<u64>)> {
     let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
-    let Some(first) = pieces.first() else { return Ok(Cut::NONE) };
+    let Some(first) = pieces.first() else { return Ok((Cut::NONE, Some(0))) };
     if num_kept == 0 {
         scan::scan(source, pieces, ranking, Bracket::exact(Cut::NONE), 0, ctx)?;
         scan::check_nan(source, pieces, ranking)?;
-        return Ok(Cut::NONE);
+        return Ok((Cut::NONE, Some(0)));
     }
     let range = ranking.lifted_range(source.dtype(first.part));
     if let [piece] = pieces
         && piece.range.len() <= tuning.in_cache
     {
-        return scan::keep_top_of_piece(source, piece, ranking, num_kept as usize, ctx);
+        return Ok((scan::keep_top_of_piece(source, piece, ranking, num_kept as usize, ctx)?, None));
     }
     let cap = (len / tuning.entries_per_candidate + 4096) as i64;
     let mut guess = Guess::new(source, pieces, ranking, range, num_kept, tuning.shift, ctx)?;
@@ -108,14 +109,14 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
         let certain: u64 = pieces.iter().map(|piece| piece.certain).sum();
         let candidates: u64 = pieces.iter().map(|piece| piece.keys.len() as u64).sum();
         if complete && certain < num_kept && num_kept <= certain + candidates {
-            let cut = resolve::cut_of_candidates(pieces, bracket, range, num_kept - certain, ctx)?;
+            let (cut, ties) = resolve::cut_of_candidates(pieces, bracket, range, num_kept - certain, ctx)?;
             mend(pieces, bracket.middle, cut, ctx)?;
-            return Ok(cut);
+            return Ok((cut, ties));
         }
     }
     let cut = resolve::cut_of_everything(source, pieces, ranking, range, num_kept, ctx)?;
     scan::scan(source, pieces, ranking, Bracket::exact(cut), 0, ctx)?;
-    Ok(cut)
+    Ok((cut, None))
 }
 
 /// Turns the mask of the guess into that of the cut.
@@ -144,7 +145,7 @@ fn mend(pieces: &mut [Piece<'_>], guess: Cut, cut: Cut, ctx: &Context<'_>) -> Re
     })
 }
 
-/// How many entries of all pieces have that key.
+/// How many entries of all pieces have the key of the cut; what `certain` holds stays.
 pub(crate) fn count_ties<S: Source + ?Sized>(
     source: &S,
     pieces: &mut [Piece<'_>],
@@ -152,8 +153,11 @@ pub(crate) fn count_ties<S: Source + ?Sized>(
     cut: Cut,
     ctx: &Context<'_>,
 ) -> Result<u64> {
+    let kept: Vec<_> = pieces.iter().map(|piece| piece.certain).collect();
     resolve::count_equal(source, pieces, ranking, cut.key, ctx)?;
-    Ok(pieces.iter().map(|piece| piece.certain).sum())
+    let ties = pieces.iter().map(|piece| piece.certain).sum();
+    pieces.iter_mut().zip(kept).for_each(|(piece, kept)| piece.certain = kept);
+    Ok(ties)
 }
 
 #[cfg(test)]

@@ -45,26 +45,27 @@ impl Keys for Candidates<'_, '_> {
 }
 
 /// The cut that keeps `rank` of the candidates of a bracket, which number at least that many; `rank` is at
-/// least 1.
+/// least 1. With it comes how many of all entries have its key, if all of those are candidates.
 pub(crate) fn cut_of_candidates(
     pieces: &[Piece<'_>],
     bracket: Bracket,
     everything: (i64, i64),
     rank: u64,
     ctx: &Context<'_>,
-) -> Result<Cut> {
+) -> Result<(Cut, Option<u64>)> {
     let range = (bracket.low.key.max(everything.0), bracket.high.key.min(everything.1));
     let mut groups: Vec<_> = pieces.chunks(pieces.len().div_ceil(SHARES).max(1)).map(Candidates).collect();
     let [Nth { key, place, ties }] = Counted::new(&mut groups, range, ctx)?.find(&mut groups, [rank], ctx)?;
-    if ties == 1 && bracket.low.key < key && key < bracket.high.key {
-        return Ok(Cut { key, position: u64::MAX });
+    let all_ties = (bracket.low.key < key && key < bracket.high.key).then_some(ties);
+    if all_ties == Some(1) {
+        return Ok((Cut { key, position: u64::MAX }, all_ties));
     }
     let mut ties = pieces.iter().flat_map(|piece| {
         let ties = piece.keys.iter().zip(&piece.candidates).filter(move |&(&other, _)| other == key);
         ties.map(|(_, &at)| piece.position + u64::from(at))
     });
     let last = ties.nth(place as usize - 1);
-    Ok(Cut { key, position: last.map_or(u64::MAX, |position| position + 1) })
+    Ok((Cut { key, position: last.map_or(u64::MAX, |position| position + 1) }, all_ties))
 }
 
 struct Entries<'a, 'o, S: ?Sized> {
