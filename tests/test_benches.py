@@ -63,7 +63,7 @@ FIGURES = {
         "mask of float8_e4m3fn, against mask of float32",
         "mask of float8_e5m2, against mask of float32",
         "mask of 200 arrays with scope global, against mask of one array",
-        "mask with where=, half of it False, against mask of one array",
+        "mask with where=, a quarter of it False, against mask of one array",
         "mask with out=, against mask of one array",
     ],
 }

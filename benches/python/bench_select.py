@@ -185,18 +185,18 @@ def containers(scale: Scale) -> Iterator[Row]:
     count = 200
     weights = normal(scale.entries)
     named = dict(zip(map(str, range(count)), np.split(weights, count), strict=True))
-    half = rustprune.mask(weights, 0.5)
-    out = np.empty_like(half)
+    quarter = rustprune.mask(weights, 0.25)
+    out = np.empty_like(quarter)
     one, cut = "mask of one array", f"mask of {count} arrays with scope global"
     calls: Calls = {
-        one: lambda: rustprune.mask(weights, 0.75),
-        cut: lambda: rustprune.mask(named, 0.75, scope="global"),
-        "mask with where=, half of it False": lambda: rustprune.mask(weights, 0.75, where=half),
-        "mask with out=": lambda: rustprune.mask(weights, 0.75, out=out),
+        one: lambda: rustprune.mask(weights, 0.5),
+        cut: lambda: rustprune.mask(named, 0.5, scope="global"),
+        "mask with where=, a quarter of it False": lambda: rustprune.mask(weights, 0.5, where=quarter),
+        "mask with out=": lambda: rustprune.mask(weights, 0.5, out=out),
     }
-    times = interleave(f"{scale.entries:,} float32, ratio 0.75", scale, calls)
+    times = interleave(f"{scale.entries:,} float32, ratio 0.5", scale, calls)
     yield times.slower(cut, one, moved=5 * scale.entries, at_most=1.3)
-    yield times.slower("mask with where=, half of it False", one, moved=6 * scale.entries)
+    yield times.slower("mask with where=, a quarter of it False", one, moved=6 * scale.entries)
     yield times.slower("mask with out=", one, moved=5 * scale.entries)
 
 
