@@ -21,7 +21,7 @@ pub fn zero_pruned(words: &[u64], dtype: DType, bytes: &mut [u8], ctx: &Context<
 /// Zeroes the pruned entries of arrays in memory: `bytes` holds the entries of each, `kept` its existing mask.
 ///
 /// # Errors
-/// [`Error::Interrupted`], with some pieces done; the same plan then does the rest.
+/// [`crate::Error::Interrupted`], with some pieces done; the same plan then does the rest.
 pub fn apply_plan(plan: &Plan, arrays: Vec<(&mut [u8], Option<&[u8]>)>, ctx: &Context<'_>) -> Result<()> {
     let mut jobs = Vec::new();
     for (part, (mut bytes, kept)) in arrays.into_iter().enumerate() {
@@ -44,7 +44,7 @@ pub fn apply_plan(plan: &Plan, arrays: Vec<(&mut [u8], Option<&[u8]>)>, ctx: &Co
 /// Zeroes the entries of arrays in memory where their masks are false: the format of each, its entries, its mask.
 ///
 /// # Errors
-/// [`Error::Interrupted`], with some pieces done.
+/// [`crate::Error::Interrupted`], with some pieces done.
 pub fn apply_masks(arrays: &mut [(DType, &mut [u8], Mask<'_>)], ctx: &Context<'_>) -> Result<()> {
     let mut jobs = Vec::new();
     for (dtype, bytes, mask) in arrays {

@@ -43,7 +43,7 @@ impl Plan {
     /// the existing mask.
     ///
     /// # Errors
-    /// [`Error::Nan`], with the name left empty, where a NaN appears that is an error and was not met before.
+    /// [`crate::Error::Nan`], with the name left empty, where a NaN appears that is an error and was not met before.
     #[expect(clippy::too_many_arguments, reason = "the place, what is there, and memory to use again")]
     pub fn emit(
         &self,

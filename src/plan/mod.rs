@@ -150,7 +150,7 @@ pub fn decide<S: Source + ?Sized>(
 /// anything.
 ///
 /// # Errors
-/// As [`decide`], and [`Error::LengthMismatch`] for an output of the wrong size.
+/// As [`decide`], and [`crate::Error::LengthMismatch`] for an output of the wrong size.
 pub fn fill<S: Source + ?Sized>(
     source: &S,
     layouts: &[Layout],

@@ -16,7 +16,7 @@ use crate::source::Source;
 /// Writes a mask whose entries are each pruned with probability `ratio`, independently: the count is random.
 ///
 /// # Errors
-/// [`Error::Interrupted`].
+/// [`crate::Error::Interrupted`].
 pub fn fill_bernoulli(
     stream: Stream,
     ratio: Ratio,
