@@ -70,7 +70,7 @@ def checkpoint(dtype: str, scale: Scale) -> Iterator[Row]:
             "cp and sync": runs(*CP_SYNC),
             "rustprune prune, scope global": runs(*PRUNE, "--scope=global"),
         }
-        times = interleave(given, scale, calls, before=clear, budget=60)
+        times = interleave(given, scale, calls, before=clear, budget=45)
         for scope, at_most in ("tensor", 2.5), ("global", None):
             ours = f"rustprune prune, scope {scope}"
             yield times.slower(ours, "cp", moved=2 * size, at_most=at_most)

@@ -118,7 +118,7 @@ def interleave(
     calls: Calls,
     *,
     before: Callable[[], object] = lambda: None,
-    budget: float = 20.0,
+    budget: float = 12.0,
 ) -> Times:
     """Time calls in turn, A, B, A, B, ..., quick ones several times, and take the median of each.
 
