@@ -30,10 +30,8 @@ Words: TypeAlias = NDArray[np.unsignedinteger]
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 _WORDS = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+_BOOL, _BYTE = np.dtype(np.bool_), np.dtype(np.uint8)
 _CPU = 1  # kDLCPU of dlpack.h
-
-SHARED = 1 << 16
-"""Masks of at least so many bytes on average share one block of memory."""
 
 
 class Array(Protocol):
@@ -123,9 +121,12 @@ def writable_floats(batch: Batch) -> tuple[list[str], list[Words]]:
 
 
 def flat(words: Words) -> Words:
-    """Return the entries in row-major and native byte order: a view where the layout allows, else a copy."""
-    aligned = words if words.flags.aligned else words.copy()
-    return np.ascontiguousarray(aligned, _WORDS[words.itemsize]).reshape(-1)
+    """Return the entries in row-major and native byte order: the array itself if it is so, else a copy."""
+    flags = words.flags
+    if flags.c_contiguous and flags.aligned and words.dtype.isnative:
+        return words
+    aligned = words if flags.aligned else words.copy()
+    return np.ascontiguousarray(aligned, _WORDS[words.itemsize])
 
 
 def write_back(batch: Batch, arrays: list[Words], entries: list[Words]) -> None:
@@ -162,29 +163,21 @@ def existing_masks(batch: Batch, where: object, shapes: list[Shape]) -> list[Byt
 
 
 def new_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> tuple[object, list[Bytes]]:
-    """Return an unwritten mask for each array, in the container, and the bytes to write."""
-    sizes = [math.prod(packed_shape(shape) if packed else shape) for shape in shapes]
-    # Saving a tensor saves all the memory that it is a part of, so tensors get memory of their own.
-    if len(sizes) > 1 and sum(sizes) >= len(sizes) * SHARED and not any(map(is_tensor, batch.items)):
-        outputs = one_block(sizes)
-        arrays = [
-            output.reshape(packed_shape(shape)) if packed else output.view(np.bool_).reshape(shape)
-            for output, shape in zip(outputs, shapes, strict=True)
-        ]
-        return batch.rebuild(arrays), outputs
+    """Return an unwritten mask for each array, in the container, and the bytes to write.
+
+    NumPy masks of several arrays lie in one block, each from a multiple of 64 bytes on: the system gives one
+    large block in large pages, at half the time that it takes for many of middling size. Saving a tensor saves
+    all the memory that it is a part of, so tensors get memory of their own.
+    """
+    if len(shapes) > 1 and not any(map(is_tensor, batch.items)):
+        made, dtype = ([packed_shape(shape) for shape in shapes], _BYTE) if packed else (shapes, _BOOL)
+        ends = list(itertools.accumulate((-(-math.prod(shape) // 64) * 64 for shape in made), initial=0))
+        block = np.empty(ends[-1], _BYTE)
+        arrays = [np.ndarray(shape, dtype, block, start) for shape, start in zip(made, ends, strict=False)]
+        return batch.rebuild(arrays), [block]
     arrays = [new_mask(shape, packed=packed) for shape in shapes]
     results = [like(item, array) for item, array in zip(batch.items, arrays, strict=True)]
-    return batch.rebuild(results), [array.reshape(-1).view(np.uint8) for array in arrays]
-
-
-def one_block(sizes: list[int]) -> list[Bytes]:
-    """Return unwritten arrays of so many bytes that lie in one block of memory, each from a cache line on.
-
-    The system gives one large block in large pages, at half the time that it takes for many of middling size.
-    """
-    ends = list(itertools.accumulate(-(-size // 64) * 64 for size in sizes))
-    block = np.empty(ends[-1], np.uint8)
-    return [block[start : start + size] for start, size in zip([0, *ends], sizes, strict=False)]
+    return batch.rebuild(results), [array.view(_BYTE) for array in arrays]
 
 
 def given_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> list[Bytes]:
@@ -195,7 +188,7 @@ def given_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> list[Byte
         _, words = _mask(name, item, shape, dtypes)
         if not (words.flags.c_contiguous and words.flags.writeable):
             raise TypeError(f"{name}: expected a writable array in row-major order, got another")
-        outputs.append(words.reshape(-1))
+        outputs.append(words)
     return outputs
 
 
@@ -250,7 +243,7 @@ def words_of(name: str, value: object, dtypes: tuple[str, ...]) -> tuple[str, Wo
     TypeError
         If `value` is no dense array in CPU memory, or of a dtype that is not among `dtypes`.
     """
-    if is_tensor(value):
+    if type(value) is not np.ndarray and is_tensor(value):
         if not value.is_cpu or value.layout is not sys.modules["torch"].strided:
             raise TypeError(f"{name}: expected a dense CPU tensor, got {value.layout} on {value.device}")
         dtype, word = _torch_format(value.dtype)

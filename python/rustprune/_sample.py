@@ -101,6 +101,6 @@ def random_mask(
     ratio, count = amount(ratio, count)
     [grouped], axis = groups(pattern, ["shape"], [lengths])
     made = new_mask(lengths, packed=packed)
-    output = made.reshape(-1).view(np.uint8)
+    output = made.view(np.uint8)
     _rustprune.random_mask(grouped, output, packed, ratio, count, axis, whole("seed", seed), bernoulli)
     return made

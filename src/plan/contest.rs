@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::mask::Output;
 use crate::parallel::for_each;
 use crate::plan::{Contest, Planner, Rule};
-use crate::select::{Cut, Nan, Ranking, Scope, Score, Tuning, append_pieces, count_ties, keep_top};
+use crate::select::{Buffers, Cut, Nan, Ranking, Scope, Score, Tuning, append_pieces, count_ties, keep_top};
 use crate::source::Source;
 
 /// Arrays of at most so many entries are worked on at the same time, larger ones one after another.
@@ -44,10 +44,10 @@ impl<S: Source + ?Sized> Planner<'_, S> {
 
     /// Decides contests by score: small ones side by side, large ones one after another.
     pub(super) fn run(&self, contests: &mut [Contest<'_>], score: Score, nan: Nan, ties: bool) -> Result<()> {
-        let decide = |contest: &mut Contest<'_>| {
+        let decide = |buffers: &mut Buffers, contest: &mut Contest<'_>| {
             let ranking = Ranking::new(self.source, contest.parts.clone(), score, nan);
             let (pieces, num_kept) = (&mut contest.pieces, contest.num_kept);
-            let kept = keep_top(self.source, pieces, ranking, num_kept, Tuning::default(), self.ctx);
+            let kept = keep_top(self.source, pieces, ranking, num_kept, Tuning::default(), buffers, self.ctx);
             if let (true, Ok((cut, ties))) = (ties, &kept) {
                 contest.num_ties = match ties {
                     Some(ties) => *ties,
@@ -61,7 +61,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             |contest: &Contest<'_>| contest.pieces.iter().map(|piece| piece.range.len()).sum::<usize>();
         let (mut small, large): (Vec<_>, Vec<_>) =
             contests.iter_mut().partition(|contest| size(contest) <= SMALL);
-        for_each(&mut small, self.ctx, || (), |(), contest| decide(contest))?;
-        large.into_iter().try_for_each(decide)
+        for_each(&mut small, self.ctx, Buffers::default, |buffers, contest| decide(buffers, contest))?;
+        large.into_iter().try_for_each(|contest| decide(&mut Buffers::default(), contest))
     }
 }

@@ -7,7 +7,7 @@ use crate::mask::{Output, PIECE};
 use crate::parallel::for_each;
 use crate::plan::{Choice, Method, Part, Plan, Planner, Rule, Scratch, Summary};
 use crate::sample::{Coin, Pattern};
-use crate::select::{Cut, Nan, Ranking, Scope, Tuning, append_pieces, keep_top};
+use crate::select::{Buffers, Cut, Nan, Ranking, Scope, Tuning, append_pieces, keep_top};
 use crate::source::{ReadBuffer, Source};
 
 impl<S: Source + ?Sized> Planner<'_, S> {
@@ -140,7 +140,16 @@ impl<S: Source + ?Sized> Planner<'_, S> {
             .map(|start| {
                 let mut pieces = Vec::new();
                 append_pieces(&mut pieces, part, start..start + row_len, None);
-                Ok(keep_top(self.source, &mut pieces, ranking, num_kept, Tuning::default(), self.ctx)?.0)
+                Ok(keep_top(
+                    self.source,
+                    &mut pieces,
+                    ranking,
+                    num_kept,
+                    Tuning::default(),
+                    &mut Buffers::default(),
+                    self.ctx,
+                )?
+                .0)
             })
             .collect()
     }

@@ -1,22 +1,23 @@
 //! Arrays of `NumPy` as the core sees them: flat, of unsigned integers, with the name of their float format.
 
 use numpy::{
-    PyArrayDescrMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods,
+    PyArrayDescrMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::Borrowed;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 
 use crate::dtype::DType;
-use crate::mask::Output;
+use crate::mask::{Output, packed_len};
 use crate::source::{Array, Bits};
 
 /// A borrowed array of one of the four widths.
 pub(super) enum Entries<'py> {
-    W8(PyReadonlyArray1<'py, u8>),
-    W16(PyReadonlyArray1<'py, u16>),
-    W32(PyReadonlyArray1<'py, u32>),
-    W64(PyReadonlyArray1<'py, u64>),
+    W8(PyReadonlyArrayDyn<'py, u8>),
+    W16(PyReadonlyArrayDyn<'py, u16>),
+    W32(PyReadonlyArrayDyn<'py, u32>),
+    W64(PyReadonlyArrayDyn<'py, u64>),
 }
 
 /// Extracts the variant that the item size names: trying one after another would cost an exception for each miss.
@@ -52,10 +53,10 @@ impl Entries<'_> {
 
 /// A writable one.
 pub(super) enum EntriesMut<'py> {
-    W8(PyReadwriteArray1<'py, u8>),
-    W16(PyReadwriteArray1<'py, u16>),
-    W32(PyReadwriteArray1<'py, u32>),
-    W64(PyReadwriteArray1<'py, u64>),
+    W8(PyReadwriteArrayDyn<'py, u8>),
+    W16(PyReadwriteArrayDyn<'py, u16>),
+    W32(PyReadwriteArrayDyn<'py, u32>),
+    W64(PyReadwriteArrayDyn<'py, u64>),
 }
 
 impl EntriesMut<'_> {
@@ -85,7 +86,7 @@ pub(super) fn dtype(name: &str) -> PyResult<DType> {
 
 /// Existing masks as slices.
 pub(super) fn kept_slices<'a>(
-    kept: &'a [Option<PyReadonlyArray1<'_, u8>>],
+    kept: &'a [Option<PyReadonlyArrayDyn<'_, u8>>],
 ) -> PyResult<Vec<Option<&'a [u8]>>> {
     kept.iter().map(|kept| kept.as_ref().map(|kept| Ok(kept.as_slice()?)).transpose()).collect()
 }
@@ -93,7 +94,7 @@ pub(super) fn kept_slices<'a>(
 /// Arrays for the core from the lists of a call.
 pub(super) fn arrays<'a>(
     names: Vec<String>,
-    dtypes: &[String],
+    dtypes: &[PyBackedStr],
     bits: impl Iterator<Item = PyResult<Bits<'a>>>,
     kept: &[Option<&'a [u8]>],
 ) -> PyResult<Vec<Array<'a>>> {
@@ -123,19 +124,28 @@ pub(super) fn writable<'a>(bits: &'a [EntriesMut<'_>]) -> impl Iterator<Item = P
     bits.iter().map(EntriesMut::bits)
 }
 
-/// Outputs for the core: flat bytes, or rows of bits.
+/// Outputs for the core: flat bytes, or rows of bits. There is an array for each mask, or one block in which
+/// each mask begins at the next multiple of 64 bytes.
 pub(super) fn outputs<'a>(
-    arrays: &'a mut [PyReadwriteArray1<'_, u8>],
+    arrays: &'a mut [PyReadwriteArrayDyn<'_, u8>],
     shapes: &[Vec<usize>],
     packed: bool,
 ) -> PyResult<Vec<Output<'a>>> {
-    let pairs = arrays.iter_mut().zip(shapes);
-    pairs
-        .map(|(array, shape)| {
-            let bytes = array.as_slice_mut()?;
-            Ok(if packed { Output::Bits { bytes, row_len: last_axis(shape) } } else { Output::Bytes(bytes) })
-        })
-        .collect()
+    let mut arrays = arrays.iter_mut().map(|array| array.as_slice_mut());
+    let mut block = if shapes.len() > 1 && arrays.len() == 1 { arrays.next().transpose()? } else { None };
+    let pairs = shapes.iter().map(|shape| {
+        let (len, row_len) = (shape.iter().product(), last_axis(shape));
+        let size = if packed { packed_len(len, row_len) } else { len };
+        let bytes = match &mut block {
+            None => arrays.next().transpose()?,
+            Some(block) => {
+                block.split_off_mut(..size.next_multiple_of(64)).and_then(|room| room.get_mut(..size))
+            }
+        };
+        let bytes = bytes.ok_or_else(|| PyValueError::new_err("expected an output for each mask"))?;
+        Ok(if packed { Output::Bits { bytes, row_len } } else { Output::Bytes(bytes) })
+    });
+    pairs.collect()
 }
 
 /// Entries along the last axis; an array without axes counts as one of one entry.

@@ -1,6 +1,6 @@
 //! Random masks of a shape.
 
-use numpy::PyReadwriteArray1;
+use numpy::PyReadwriteArrayDyn;
 use pyo3::prelude::*;
 
 use super::arrays::outputs;
@@ -17,7 +17,7 @@ use crate::source::Blank;
 pub(super) fn random_mask(
     py: Python<'_>,
     shape: Vec<usize>,
-    output: PyReadwriteArray1<'_, u8>,
+    output: PyReadwriteArrayDyn<'_, u8>,
     packed: bool,
     ratio: Option<f64>,
     count: Option<u64>,

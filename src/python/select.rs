@@ -1,8 +1,9 @@
 //! Masks by score or at random, of arrays.
 
-use numpy::{PyReadonlyArray1, PyReadwriteArray1};
+use numpy::{PyReadonlyArrayDyn, PyReadwriteArrayDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 
 use super::arrays::{
     Entries, EntriesMut, arrays, dtype, kept_slices, last_axis, outputs, readable, writable,
@@ -88,11 +89,11 @@ fn num_entries(shapes: &[Vec<usize>]) -> usize {
 pub(super) fn select(
     py: Python<'_>,
     names: Vec<String>,
-    dtypes: Vec<String>,
+    dtypes: Vec<PyBackedStr>,
     bits: Vec<Entries<'_>>,
     shapes: Vec<Vec<usize>>,
-    kept: Vec<Option<PyReadonlyArray1<'_, u8>>>,
-    mut output: Vec<PyReadwriteArray1<'_, u8>>,
+    kept: Vec<Option<PyReadonlyArrayDyn<'_, u8>>>,
+    mut output: Vec<PyReadwriteArrayDyn<'_, u8>>,
     packed: bool,
     preserve: bool,
     score: &str,
@@ -120,10 +121,10 @@ pub(super) fn select(
 pub(super) fn prune(
     py: Python<'_>,
     names: Vec<String>,
-    dtypes: Vec<String>,
+    dtypes: Vec<PyBackedStr>,
     mut bits: Vec<EntriesMut<'_>>,
     shapes: Vec<Vec<usize>>,
-    kept: Vec<Option<PyReadonlyArray1<'_, u8>>>,
+    kept: Vec<Option<PyReadonlyArrayDyn<'_, u8>>>,
     score: &str,
     scope: &str,
     ratio: Option<f64>,
@@ -151,10 +152,10 @@ pub(super) fn prune(
 #[expect(clippy::needless_pass_by_value, reason = "as Python passes them")]
 pub(super) fn apply(
     py: Python<'_>,
-    dtypes: Vec<String>,
+    dtypes: Vec<PyBackedStr>,
     mut bits: Vec<EntriesMut<'_>>,
     shapes: Vec<Vec<usize>>,
-    masks: Vec<PyReadonlyArray1<'_, u8>>,
+    masks: Vec<PyReadonlyArrayDyn<'_, u8>>,
     packed: Vec<bool>,
 ) -> PyResult<()> {
     let mut arrays = Vec::new();

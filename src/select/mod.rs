@@ -15,7 +15,7 @@ mod scan;
 pub(crate) use groups::keep_groups;
 pub(crate) use rank::{Cut, Ranking, Step};
 pub(crate) use rows::keep_rows;
-pub(crate) use scan::{BLOCK, Piece, append_pieces, cut_words, exclude, first_nan};
+pub(crate) use scan::{BLOCK, Buffers, Piece, append_pieces, cut_words, exclude, first_nan};
 
 use bracket::Guess;
 use scan::Bracket;
@@ -85,6 +85,7 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
     ranking: Ranking,
     num_kept: u64,
     tuning: Tuning,
+    buffers: &mut Buffers,
     ctx: &Context<'_>,
 ) -> Result<(Cut, Option<u64>)> {
     let len = pieces.last().map_or(0, |last| last.position + last.range.len() as u64);
@@ -98,7 +99,7 @@ pub(crate) fn keep_top<S: Source + ?Sized>(
     if let [piece] = pieces
         && piece.range.len() <= tuning.in_cache
     {
-        return Ok((scan::keep_top_of_piece(source, piece, ranking, num_kept as usize, ctx)?, None));
+        return Ok((scan::keep_top_of_piece(source, piece, ranking, num_kept as usize, buffers, ctx)?, None));
     }
     let cap = (len / tuning.entries_per_candidate + 4096) as i64;
     let mut guess = Guess::new(source, pieces, ranking, range, num_kept, tuning.shift, ctx)?;

@@ -151,29 +151,38 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
         found.iter().map(|&at| ranking.lift(dtype, recipe.key(entries[usize::from(at)]).to_i64())).collect();
 }
 
+/// Memory of one thread, to use again from one small array to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    buffer: ReadBuffer,
+    keys: ReadBuffer,
+    words: Vec<u64>,
+}
+
 /// The same as a scan and all that follows it, for one piece whose keys fit in cache.
 pub(crate) fn keep_top_of_piece<S: Source + ?Sized>(
     source: &S,
     piece: &mut Piece<'_>,
     ranking: Ranking,
     num_kept: usize,
+    buffers: &mut Buffers,
     ctx: &Context<'_>,
 ) -> Result<Cut> {
-    let (mut buffer, mut spare) = (ReadBuffer::default(), ReadBuffer::default());
+    let Buffers { buffer, keys, words } = buffers;
     let dtype = source.dtype(piece.part);
-    let bits = source.read(piece.part, piece.range.clone(), &mut buffer)?;
+    let bits = source.read(piece.part, piece.range.clone(), buffer)?;
     let cut = for_bits!(bits, entries => with_kernels!(ctx.level, kernels => {
-        let keys = spare.values(entries.len());
+        let keys = keys.values(entries.len());
         let recipe = ranking.recipe(dtype);
         piece.nan = kernels.keys(entries, recipe, keys);
         if let Some(kept) = source.kept(piece.part) {
             exclude(keys, &kept[piece.range.clone()]);
             piece.nan = piece.nan && keys.contains(&recipe.nan);
         }
-        let mut words = vec![0; keys.len().div_ceil(64)];
-        let (key, boundary) = keep_row(kernels, keys, num_kept, &mut words);
+        words.resize(keys.len().div_ceil(64), 0);
+        let (key, boundary) = keep_row(kernels, keys, num_kept, words);
         if let Some(output) = &mut piece.output {
-            output.write(ctx.level, 0, keys.len(), &words);
+            output.write(ctx.level, 0, keys.len(), words);
         }
         // What is written needs no more; a plan tells the score of the last entry kept.
         let last = keys.iter().copied().filter(|&other| piece.output.is_none() && other >= key).min();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Nan, Ranking, Score, Tuning, append_pieces, keep_top};
+use super::{Buffers, Nan, Ranking, Score, Tuning, append_pieces, keep_top};
 use crate::dtype::DType;
 use crate::mask::Output;
 use crate::parallel::Switches;
@@ -57,7 +57,8 @@ fn check(entries: &[Vec<u32>], num_kept: usize, score: Score) {
             let ctx = crate::parallel::Context { level, ..switches.context() };
             let source = arrays.as_slice();
             let ranking = Ranking::new(source, 0..arrays.len(), score, Nan::Raise);
-            keep_top(source, &mut pieces, ranking, num_kept as u64, tuning, &ctx).expect("no NaN");
+            keep_top(source, &mut pieces, ranking, num_kept as u64, tuning, &mut Buffers::default(), &ctx)
+                .expect("no NaN");
             let count: u64 = pieces.iter().map(|piece| piece.certain).sum();
             assert_eq!(count, num_kept as u64, "{tuning:?}");
             let got: Vec<_> = masks.concat().iter().map(|&byte| byte == 1).collect();
