@@ -139,7 +139,7 @@ impl Part {
                 keep_groups(kernels, keys, *pattern, self.layout.group_stride, spare, words);
             }
             Choice::Rows { num_kept, .. } => {
-                keep_rows(kernels, keys, self.layout.row_len, *num_kept as usize, words);
+                keep_rows(kernels, keys, self.layout.row_len, *num_kept as usize, &mut scratch.rows, words);
             }
             _ => {}
         }

@@ -22,7 +22,7 @@ use crate::mask::Output;
 use crate::parallel::Context;
 use crate::ratio::{Amount, NofM};
 use crate::sample::{Coin, Pattern, Stream};
-use crate::select::{Cut, Nan, Piece, Ranking, Scope, Score};
+use crate::select::{Cut, Nan, Piece, Ranking, RowBuffers, Scope, Score};
 use crate::source::{ReadBuffer, Source};
 
 /// How entries are chosen.
@@ -129,6 +129,7 @@ enum Choice {
 pub struct Scratch {
     keys: ReadBuffer,
     spare: ReadBuffer,
+    rows: RowBuffers,
     kept: Vec<u64>,
 }
 

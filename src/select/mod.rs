@@ -14,7 +14,7 @@ mod scan;
 
 pub(crate) use groups::keep_groups;
 pub(crate) use rank::{Cut, Ranking, Step};
-pub(crate) use rows::keep_rows;
+pub(crate) use rows::{RowBuffers, keep_rows};
 pub(crate) use scan::{BLOCK, Buffers, Piece, append_pieces, cut_words, exclude, first_nan};
 
 use bracket::Guess;

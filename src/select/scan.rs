@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::mask::{Grid, Output, PIECE, words_of_bytes};
 use crate::parallel::{Context, for_each};
 use crate::select::rank::{Cut, Ranking, Step};
-use crate::select::rows::keep_row;
+use crate::select::rows::{RowBuffers, keep_row};
 use crate::simd::{Kernels, Key, Word, with_kernels};
 use crate::source::{ReadBuffer, Source, for_bits};
 
@@ -156,6 +156,7 @@ fn scan_piece<W: Word, S: Source + ?Sized>(
 pub(crate) struct Buffers {
     buffer: ReadBuffer,
     keys: ReadBuffer,
+    row: RowBuffers,
     words: Vec<u64>,
 }
 
@@ -168,7 +169,7 @@ pub(crate) fn keep_top_of_piece<S: Source + ?Sized>(
     buffers: &mut Buffers,
     ctx: &Context<'_>,
 ) -> Result<Cut> {
-    let Buffers { buffer, keys, words } = buffers;
+    let Buffers { buffer, keys, row, words } = buffers;
     let dtype = source.dtype(piece.part);
     let bits = source.read(piece.part, piece.range.clone(), buffer)?;
     let cut = for_bits!(bits, entries => with_kernels!(ctx.level, kernels => {
@@ -180,7 +181,7 @@ pub(crate) fn keep_top_of_piece<S: Source + ?Sized>(
             piece.nan = piece.nan && keys.contains(&recipe.nan);
         }
         words.resize(keys.len().div_ceil(64), 0);
-        let (key, boundary) = keep_row(kernels, keys, num_kept, words);
+        let (key, boundary) = keep_row(kernels, keys, num_kept, row, words);
         if let Some(output) = &mut piece.output {
             output.write(ctx.level, 0, keys.len(), words);
         }

@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 
+use super::rows::{RowBuffers, keep_row};
 use super::{Buffers, Nan, Ranking, Score, Tuning, append_pieces, keep_top};
 use crate::dtype::DType;
 use crate::mask::Output;
 use crate::parallel::Switches;
-use crate::simd::Level;
+use crate::simd::{Level, with_kernels};
 use crate::source::{Array, Bits};
 
 /// As it is; then brackets that nearly always miss, a guess too high, one too low, too many candidates, and all.
@@ -105,6 +106,31 @@ fn the_cut_is_exact_on_every_kind_of_input() {
                 check(std::slice::from_ref(&bits), num_kept, Score::Magnitude);
             }
             check(&[bits], len / 3, Score::Value);
+        }
+    }
+}
+
+#[test]
+fn rows_keep_their_highest_keys_and_tell_where_they_end() {
+    for len in [1, 2, 63, 64, 65, 700, 5000] {
+        for values in inputs(len) {
+            let keys: Vec<i32> = values.iter().map(|value| (value * 1e6) as i32).collect();
+            let mut order: Vec<_> = (0..len).collect();
+            order.sort_by_key(|&at| std::cmp::Reverse(keys[at]));
+            for num_kept in [0, 1, len / 10, len / 2, len - 1, len] {
+                let mut expected = vec![false; len];
+                order[..num_kept].iter().for_each(|&at| expected[at] = true);
+                for level in Level::available() {
+                    let mut words = vec![u64::MAX; len.div_ceil(64)];
+                    let (key, boundary) = with_kernels!(level, kernels =>
+                        keep_row(kernels, &keys, num_kept, &mut RowBuffers::default(), &mut words));
+                    let bits: Vec<_> = (0..len).map(|at| words[at / 64] >> (at % 64) & 1 == 1).collect();
+                    assert!(bits == expected, "{level:?} {num_kept} of {len}");
+                    let cut = |(at, &other): (usize, &i32)| other > key || other == key && at < boundary;
+                    let kept: Vec<_> = keys.iter().enumerate().map(cut).collect();
+                    assert!(kept == expected, "{level:?} {num_kept} of {len}");
+                }
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 };
 
 use super::portable::Portable;
-use super::{Kernels, Key, Recipe, Word, split_words};
+use super::{Kernels, Key, Recipe, Span, Word, split_words};
 use crate::sample::Coin;
 
 /// Proof that this CPU has AVX2, POPCNT, BMI1, BMI2 and LZCNT.
@@ -103,10 +103,10 @@ impl Kernels for Avx2 {
         unsafe { kernel(keys, key) }
     }
 
-    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+    fn narrow<K: Key>(self, keys: &[K], num_kept: usize) -> Span<K> {
         #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
-        fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {
-            Portable.split_at(keys, num_kept)
+        fn kernel<K: Key>(keys: &[K], num_kept: usize) -> Span<K> {
+            Portable.narrow(keys, num_kept)
         }
         // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(keys, num_kept) }

@@ -14,7 +14,7 @@ use std::arch::x86_64::{
 
 use super::avx2::Avx2;
 use super::portable::Portable;
-use super::{Kernels, Key, Recipe, Word, split_words};
+use super::{Kernels, Key, Recipe, Span, Word, split_words};
 use crate::sample::Coin;
 
 /// Proof that this CPU has AVX-512 F, BW and VL, and what [`Avx2`] proves.
@@ -101,10 +101,10 @@ impl Kernels for Avx512 {
         unsafe { kernel(keys, key) }
     }
 
-    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+    fn narrow<K: Key>(self, keys: &[K], num_kept: usize) -> Span<K> {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt,bmi1,bmi2,lzcnt")]
-        fn kernel<K: Key>(keys: &[K], num_kept: usize) -> (K, usize) {
-            Portable.split_at(keys, num_kept)
+        fn kernel<K: Key>(keys: &[K], num_kept: usize) -> Span<K> {
+            Portable.narrow(keys, num_kept)
         }
         // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(keys, num_kept) }

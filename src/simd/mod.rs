@@ -135,6 +135,22 @@ impl<K: Key> Recipe<K> {
     }
 }
 
+/// At least as many keys as are wanted reach `low`, and `num_above` of them, not more than are wanted, reach
+/// `high`. The keys between are none, if that is how many are wanted, or all equal, or few.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span<K> {
+    pub low: K,
+    pub high: K,
+    pub num_above: usize,
+}
+
+impl<K: Key> Span<K> {
+    /// Whether all keys between are equal.
+    pub fn is_one_key(&self) -> bool {
+        self.high.to_i64().wrapping_sub(self.low.to_i64()) as u64 <= 1
+    }
+}
+
 /// What every level computes. Slices of bits are 64 entries a word, entry `i` at bit `i % 64` of word
 /// `i / 64`; bits past the last entry are zero.
 pub(crate) trait Kernels: Copy {
@@ -160,10 +176,9 @@ pub(crate) trait Kernels: Copy {
     /// How many keys equal `key`, which is not the largest of all integers.
     fn count_equal<K: Key>(self, keys: &[K], key: K) -> usize;
 
-    /// A threshold and a boundary that split off the `num_kept` highest keys, the earlier of equals first: those
-    /// above the threshold, and those equal to it before the boundary. There are at least `num_kept` keys that are
-    /// not the least of all integers.
-    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize);
+    /// A span around the last of the `num_kept` highest keys. There are at least `num_kept` keys that are not the
+    /// least of all integers.
+    fn narrow<K: Key>(self, keys: &[K], num_kept: usize) -> Span<K>;
 
     /// Sets the bits of the `kept` highest keys of every `group` consecutive ones, the earlier of equals.
     fn n_of_m<K: Key>(self, keys: &[K], kept: usize, group: usize, words: &mut [u64]);

@@ -1,6 +1,6 @@
 //! The definition of every kernel, in safe scalar code that the compiler vectorises where it can.
 
-use super::{Kernels, Key, Recipe, Word};
+use super::{Kernels, Key, Recipe, Span, Word};
 use crate::sample::Coin;
 
 /// Needs nothing of the CPU.
@@ -75,41 +75,42 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
-    fn split_at<K: Key>(self, keys: &[K], num_kept: usize) -> (K, usize) {
+    fn narrow<K: Key>(self, keys: &[K], num_kept: usize) -> Span<K> {
         if num_kept == 0 {
-            return (K::MAX, 0);
+            return Span { low: K::MAX, high: K::MAX, num_above: 0 };
         }
         // At least `num_kept` keys reach `low`, fewer reach `high`. Keys in cache are counted again faster than they
         // are moved about: a selection that partitions takes several times as long.
         let (mut low, mut high) = (K::MIN.to_i64() + 1, K::MAX.to_i64());
-        let (mut reaching, mut above) = (keys.len(), 0);
+        let (mut reaching, mut num_above) = (keys.len(), 0);
         let mut next = sampled_thresholds(keys, num_kept);
-        while high.wrapping_sub(low) as u64 > 1 {
+        // So few are sorted faster than all are counted again.
+        let few = (keys.len() / 64).clamp(4, 128);
+        while high.wrapping_sub(low) as u64 > 1 && reaching - num_above > few {
             let before = high.wrapping_sub(low) as u64;
             let thresholds = next.map(K::saturate);
             let counts = K::count_at_least(keys, thresholds);
             for (threshold, count) in thresholds.into_iter().zip(counts) {
                 if count == num_kept {
-                    return (threshold, keys.len());
+                    return Span { low: threshold, high: threshold, num_above: num_kept };
                 }
                 let threshold = threshold.to_i64();
                 if count > num_kept && threshold > low {
                     (low, reaching) = (threshold, count);
                 } else if count < num_kept && threshold < high {
-                    (high, above) = (threshold, count);
+                    (high, num_above) = (threshold, count);
                 }
             }
             let width = high.wrapping_sub(low) as u64;
             next = if width < before / 4 {
-                interpolated_thresholds(low, width, (reaching - num_kept) as f64, (reaching - above) as f64)
+                let (below, between) = ((reaching - num_kept) as f64, (reaching - num_above) as f64);
+                interpolated_thresholds(low, width, below, between)
             } else {
                 [1, 2, 3].map(|part| low.wrapping_add_unsigned((width / 4).max(1) * part))
             };
             next = next.map(|threshold| threshold.min(high.wrapping_sub(1)));
         }
-        let key = K::saturate(low);
-        let mut ties = keys.iter().enumerate().filter(|&(_, &other)| other == key);
-        (key, ties.nth(num_kept - above - 1).map_or(keys.len(), |(at, _)| at + 1))
+        Span { low: K::saturate(low), high: K::saturate(high), num_above }
     }
 
     #[inline(always)]
@@ -163,9 +164,8 @@ fn gather<K: Key>(keys: &[K], test: impl Fn(K) -> bool) -> u64 {
 /// often than not; found among a few keys.
 #[inline(always)]
 fn sampled_thresholds<K: Key>(keys: &[K], num_kept: usize) -> [i64; 3] {
-    const SAMPLE: usize = 64;
-    let mut sample = [K::MIN; SAMPLE];
-    let step = keys.len().div_ceil(SAMPLE);
+    let mut sample = [K::MIN; 64];
+    let step = keys.len().div_ceil((keys.len() / 16).clamp(8, sample.len()));
     let size = keys.len().div_ceil(step);
     sample.iter_mut().zip(keys.iter().step_by(step)).for_each(|(sample, &key)| *sample = key);
     let sample = &mut sample[..size];
