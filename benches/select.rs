@@ -1,5 +1,6 @@
 //! Magnitude selection against the floor: a plain streaming kernel that reads the weights, compares them with
-//! a known threshold and writes a mask of the same kind, in this process, with the same threads.
+//! a known threshold and writes a mask of the same kind, in this process, with the same threads. Then the main jobs
+//! on each instruction set of this CPU, on 2^22 entries, which stay in cache.
 //!
 //! `cargo bench --bench select [-- ENTRIES [RUNS]]` prints one JSON object: medians in seconds, runs interleaved.
 #![cfg_attr(
@@ -11,15 +12,25 @@
 use std::time::Instant;
 
 use rayon::prelude::*;
+use rustprune::Level;
 use rustprune::dtype::DType;
 use rustprune::mask::Output;
-use rustprune::parallel::{Switches, in_pool};
+use rustprune::parallel::{Context, Switches, in_pool};
 use rustprune::plan::{Layout, Method, Request, Rule, fill};
-use rustprune::ratio::{Amount, Ratio};
+use rustprune::ratio::{Amount, NofM, Ratio};
+use rustprune::sample::Stream;
 use rustprune::select::{Nan, Scope, Score};
+
 use rustprune::source::{Array, Bits};
 
 const CHUNK: usize = 1 << 16;
+const COLUMNS: usize = 4096;
+const IN_CACHE: usize = 1 << 22;
+
+fn half(scope: Scope) -> Request {
+    let amount = Amount::Ratio(Ratio::new(0.5).expect("in range"));
+    Request { method: Method::Top(Score::Magnitude, Nan::Raise), rule: Rule::Amount(amount, scope) }
+}
 
 macro_rules! floor {
     ($name:ident, $word:ty, $magnitude:expr, [$($features:tt),+]) => {
@@ -67,29 +78,48 @@ fn main() {
     let halves: Vec<u16> = weights.iter().map(|&bits| (bits >> 16) as u16).collect();
     let (mut bytes, mut bits) = (vec![0_u8; len], vec![0_u8; len.div_ceil(8)]);
     let threshold = 0.674_5_f32.to_bits();
+    let (tensor, rows) = (half(Scope::Tensor), half(Scope::Row));
+    let groups = Request { rule: Rule::Pattern(NofM::new(2, 4).expect("a good pattern")), ..tensor.clone() };
+    let streams = vec![Stream::of_position(0, 0)];
+    let random = Request { method: Method::Random { seed: 0, streams }, ..tensor.clone() };
+    let jobs = [("tensor", &tensor), ("rows", &rows), ("groups", &groups), ("random", &random)];
 
-    let mut times: Vec<(&str, Vec<f64>)> = Vec::new();
+    let mut times: Vec<(String, Vec<f64>)> = Vec::new();
     for _ in 0..=runs {
-        let mut time = |name, work: &mut dyn FnMut()| {
+        let mut time = |name: &str, work: &mut dyn FnMut()| {
             let start = Instant::now();
             work();
             let seconds = start.elapsed().as_secs_f64();
             match times.iter_mut().find(|(other, _)| *other == name) {
                 // The first run warms up.
-                None => times.push((name, Vec::new())),
+                None => times.push((name.to_owned(), Vec::new())),
                 Some((_, all)) => all.push(seconds),
             }
         };
         time("floor_f32_bytes", &mut || stream(&weights, &mut bytes, 1, |w, m| floor_f32(w, threshold, m)));
-        time("select_f32_bytes", &mut || select(DType::F32, Bits::W32(&weights), Output::Bytes(&mut bytes)));
+        time("select_f32_bytes", &mut || {
+            select(Level::current(), &tensor, DType::F32, Bits::W32(&weights), Output::Bytes(&mut bytes));
+        });
         time("floor_f32_bits", &mut || stream(&weights, &mut bits, 8, |w, m| floor_bits(w, threshold, m)));
         time("select_f32_bits", &mut || {
-            select(DType::F32, Bits::W32(&weights), Output::Bits { bytes: &mut bits, row_len: len });
+            let output = Output::Bits { bytes: &mut bits, row_len: len };
+            select(Level::current(), &tensor, DType::F32, Bits::W32(&weights), output);
         });
         time("floor_bf16_bytes", &mut || {
             stream(&halves, &mut bytes, 1, |w, m| floor_bf16(w, (threshold >> 16) as u16, m));
         });
-        time("select_bf16_bytes", &mut || select(DType::BF16, Bits::W16(&halves), Output::Bytes(&mut bytes)));
+        time("select_bf16_bytes", &mut || {
+            select(Level::current(), &tensor, DType::BF16, Bits::W16(&halves), Output::Bytes(&mut bytes));
+        });
+        let some = &weights[..len.min(IN_CACHE) / COLUMNS * COLUMNS];
+        for (job, request) in jobs {
+            for level in Level::available() {
+                time(&format!("{job}_{}", level.name()), &mut || {
+                    let output = Output::Bytes(&mut bytes[..some.len()]);
+                    select(level, request, DType::F32, Bits::W32(some), output);
+                });
+            }
+        }
     }
     let medians: Vec<String> = times
         .iter_mut()
@@ -116,14 +146,13 @@ fn stream<W: Sync>(
     in_pool(work).expect("threads");
 }
 
-fn select(dtype: DType, bits: Bits<'_>, output: Output<'_>) {
+fn select(level: Level, request: &Request, dtype: DType, bits: Bits<'_>, output: Output<'_>) {
     let source = [Array { name: "weights".to_owned(), dtype, bits, kept: None }];
-    let layouts = [Layout::new(&[bits.len()], 0)];
-    let amount = Amount::Ratio(Ratio::new(0.5).expect("in range"));
-    let method = Method::Top(Score::Magnitude, Nan::Raise);
-    let request = Request { method, rule: Rule::Amount(amount, Scope::Tensor) };
+    let rows = if bits.len().is_multiple_of(COLUMNS) { bits.len() / COLUMNS } else { 1 };
+    let layouts = [Layout::new(&[rows, bits.len() / rows], 1)];
     let switches = Switches::default();
-    let work = || fill(source.as_slice(), &layouts, vec![output], &request, false, &switches.context());
+    let ctx = Context { level, ..switches.context() };
+    let work = || fill(source.as_slice(), &layouts, vec![output], request, false, &ctx);
     in_pool(work).expect("threads").expect("a good request");
 }
 

@@ -193,9 +193,19 @@ pub(crate) fn clear_tail(words: &mut [u64], len: usize) {
 
 /// Packs a byte per entry, nonzero = kept, into words.
 pub(crate) fn words_of_bytes(bytes: &[u8], words: &mut Vec<u64>) {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     words.clear();
     words.extend(bytes.chunks(64).map(|bytes| {
-        bytes.iter().enumerate().fold(0, |word, (at, &byte)| word | u64::from(byte != 0) << at)
+        let mut word = 0;
+        for (number, bytes) in bytes.chunks(8).enumerate() {
+            let mut eight = [0; 8];
+            eight[..bytes.len()].copy_from_slice(bytes);
+            let eight = u64::from_le_bytes(eight);
+            // The top bit of each byte that is not zero; then the eight of them side by side.
+            let set = (((eight & LOW) + LOW) | eight) & !LOW;
+            word |= ((set >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * number);
+        }
+        word
     }));
 }
 

@@ -166,8 +166,8 @@ def new_masks(batch: Batch, shapes: list[Shape], *, packed: bool) -> tuple[objec
     """Return an unwritten mask for each array, in the container, and the bytes to write.
 
     NumPy masks of several arrays lie in one block, each from a multiple of 64 bytes on: the system gives one
-    large block in large pages, at half the time that it takes for many of middling size. Saving a tensor saves
-    all the memory that it is a part of, so tensors get memory of their own.
+    large block in large pages, at half the time that it takes for many of middling size. Tensors get memory
+    of their own, since saving one saves all the memory that it is a part of.
     """
     if len(shapes) > 1 and not any(map(is_tensor, batch.items)):
         made, dtype = ([packed_shape(shape) for shape in shapes], _BYTE) if packed else (shapes, _BOOL)
