@@ -65,6 +65,24 @@ pub enum Error {
         /// The first row-major index that holds NaN.
         index: usize,
     },
+    /// A NaN among entries whose norm is asked for.
+    #[error("{name}: expected no NaN, got one at flat index {index}")]
+    NanEntry {
+        /// Name of the array.
+        name: String,
+        /// The first row-major index that holds NaN.
+        index: usize,
+    },
+    /// A number outside its range.
+    #[error("{parameter} must be {expected}, got {got}")]
+    OutOfRange {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What is allowed.
+        expected: &'static str,
+        /// The value given.
+        got: f64,
+    },
     /// Two lengths that must agree.
     #[error("{name}: expected {expected} {what}, got {got}")]
     LengthMismatch {

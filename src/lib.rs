@@ -8,6 +8,7 @@
 //! | [`dtype`] | the float formats and the integer keys that order their values |
 //! | [`source`] | where weights come from, in pieces |
 //! | [`mask`] | how masks lie in memory |
+//! | [`norm`] | norms of a matrix, of its kept and of its removed part, each with what it guarantees |
 //! | [`select`] | keeping entries by score |
 //! | [`sample`] | random masks and their versioned stream |
 //! | [`plan`] | one request over many arrays: decided once, emitted anywhere |
@@ -25,6 +26,7 @@ pub mod checkpoint;
 pub mod dtype;
 pub mod error;
 pub mod mask;
+pub mod norm;
 pub mod parallel;
 pub mod plan;
 #[cfg(feature = "python")]

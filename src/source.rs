@@ -176,6 +176,36 @@ impl Source for [Array<'_>] {
     }
 }
 
+impl<S: Source + ?Sized> Source for &S {
+    fn num_parts(&self) -> usize {
+        (**self).num_parts()
+    }
+
+    fn name(&self, part: usize) -> String {
+        (**self).name(part)
+    }
+
+    fn dtype(&self, part: usize) -> DType {
+        (**self).dtype(part)
+    }
+
+    fn len(&self, part: usize) -> usize {
+        (**self).len(part)
+    }
+
+    fn read<'a>(&'a self, part: usize, range: Range<usize>, buffer: &'a mut ReadBuffer) -> Result<Bits<'a>> {
+        (**self).read(part, range, buffer)
+    }
+
+    fn prefetch(&self, part: usize, index: usize) {
+        (**self).prefetch(part, index);
+    }
+
+    fn kept(&self, part: usize) -> Option<&[u8]> {
+        (**self).kept(part)
+    }
+}
+
 /// One array without entries to read, for masks that do not depend on them.
 #[derive(Debug, Clone)]
 pub struct Blank {

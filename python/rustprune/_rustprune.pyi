@@ -10,6 +10,7 @@ __all__ = [
     "__version__",
     "apply",
     "get_num_threads",
+    "norms",
     "num_pruned",
     "prune",
     "random_mask",
@@ -70,6 +71,20 @@ def random_mask(
     seed: int,
     bernoulli: bool,
 ) -> None: ...
+def norms(
+    name: str,
+    dtype: str,
+    bits: NDArray[unsignedinteger],
+    shape: tuple[int, int],
+    mask: NDArray[uint8] | None,
+    row_len: int | None,
+    part: str,
+    kinds: list[str],
+    delta: float,
+    slack: float,
+    starts: int,
+    seed: int,
+) -> dict[str, tuple[float, str, float | None]]: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...

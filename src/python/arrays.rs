@@ -41,7 +41,7 @@ extract_by_width!(Entries);
 extract_by_width!(EntriesMut);
 
 impl Entries<'_> {
-    fn bits(&self) -> PyResult<Bits<'_>> {
+    pub fn bits(&self) -> PyResult<Bits<'_>> {
         Ok(match self {
             Self::W8(array) => Bits::W8(array.as_slice()?),
             Self::W16(array) => Bits::W16(array.as_slice()?),

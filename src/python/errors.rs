@@ -15,6 +15,8 @@ impl From<Error> for PyErr {
             | Error::PatternOutOfRange { .. }
             | Error::NotDivisible { .. }
             | Error::Nan { .. }
+            | Error::NanEntry { .. }
+            | Error::OutOfRange { .. }
             | Error::LengthMismatch { .. }
             | Error::Malformed { .. } => PyValueError::new_err(message),
             Error::Changed { .. } | Error::BigEndianMachine | Error::Threads { .. } => {

@@ -4,6 +4,7 @@ mod arrays;
 mod call;
 mod checkpoint;
 mod errors;
+mod norm;
 mod sample;
 mod select;
 
@@ -16,6 +17,8 @@ mod _rustprune {
     use super::call::{get_num_threads, set_num_threads, simd_level};
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
+    #[pymodule_export]
+    use super::norm::norms;
     #[pymodule_export]
     use super::sample::random_mask;
     #[pymodule_export]

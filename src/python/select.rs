@@ -75,7 +75,7 @@ impl Words<'_> {
     }
 }
 
-fn unknown(parameter: &str, expected: &str, got: &str) -> PyErr {
+pub(super) fn unknown(parameter: &str, expected: &str, got: &str) -> PyErr {
     PyValueError::new_err(format!("{parameter} must be {expected}, got {got:?}"))
 }
 

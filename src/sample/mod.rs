@@ -8,7 +8,7 @@
 //!   on its own has a key made the same way from its array's (kind 2), and so have the corrections of several
 //!   arrays that share one count, from the seed (kind 3).
 //! - With an array's key, counter word 3 says what the words are for: 0 coin flips, 1 corrections, 2 patterns,
-//!   3 repeated draws of patterns.
+//!   3 repeated draws of patterns, 4 normal values (words 0 and 1 count pairs, word 2 numbers the vector).
 //! - Coin flips: bits 128 g to 128 g + 127 of a plane p are the words at counter (g, g >> 32, p, 0), lowest
 //!   bit first.
 
@@ -55,6 +55,25 @@ impl Stream {
         Self::derive(halves(seed), 0, 3)
     }
 
+    /// Fills `values` with independent standard normal numbers, those of the vector `number`.
+    pub(crate) fn normals(self, number: u32, values: &mut [f64]) {
+        for (pair, values) in values.chunks_mut(2).enumerate() {
+            let [low, high] = halves(pair as u64);
+            let [a, b, c, d] = philox([low, high, number, Purpose::Normal as u32], self.0);
+            let [radius, angle] = [[a, b], [c, d]].map(|[high, low]| {
+                // 53 bits, moved off zero by half a step.
+                let bits = (u64::from(high) << 32 | u64::from(low)) >> 11;
+                (bits as f64 + 0.5) * (f64::EPSILON / 2.0)
+            });
+            let radius = (-2.0 * radius.ln()).sqrt();
+            let (sine, cosine) = (std::f64::consts::TAU * angle).sin_cos();
+            values
+                .iter_mut()
+                .zip([radius * cosine, radius * sine])
+                .for_each(|(value, normal)| *value = normal);
+        }
+    }
+
     fn derive(key: [u32; 2], number: u64, kind: u32) -> Self {
         let [low, high] = halves(number);
         let [first, second, ..] = philox([low, high, kind, STREAM_VERSION], key);
@@ -69,6 +88,7 @@ enum Purpose {
     Correction = 1,
     Pattern = 2,
     Retry = 3,
+    Normal = 4,
 }
 
 fn halves(number: u64) -> [u32; 2] {

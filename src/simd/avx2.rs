@@ -160,6 +160,15 @@ impl Kernels for Avx2 {
         // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(coin, first_group, words) }
     }
+
+    fn vectorized<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx2,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(work) }
+    }
 }
 
 #[inline]

@@ -162,6 +162,15 @@ impl Kernels for Avx512 {
         // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(coin, first_group, words) }
     }
+
+    fn vectorized<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt,bmi1,bmi2,lzcnt")]
+        fn kernel<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(work) }
+    }
 }
 
 #[inline]

@@ -192,6 +192,10 @@ pub(crate) trait Kernels: Copy {
     /// Fills `words` with bits that are each 1 with probability `odds / 2^planes`, for the 128-bit groups
     /// from `first_group` on.
     fn bernoulli(self, coin: &crate::sample::Coin, first_group: u64, words: &mut [u64]);
+
+    /// Runs `work` compiled for this instruction set: for loops that the compiler vectorises, with a fixed order of
+    /// every sum, so that all levels give the same bits. What `work` calls must be inlined.
+    fn vectorized<R>(self, work: impl FnOnce() -> R) -> R;
 }
 
 /// Splits three rows of words at the same place.

@@ -152,6 +152,11 @@ impl Kernels for Portable {
     fn bernoulli(self, coin: &Coin, first_group: u64, words: &mut [u64]) {
         coin.fill::<8>(first_group, words);
     }
+
+    #[inline(always)]
+    fn vectorized<R>(self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
 }
 
 /// A word of at most 64 answers, the first in the lowest bit.

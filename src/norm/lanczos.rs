@@ -1,0 +1,246 @@
+//! Lanczos and the power method from random starts: the spectral norm with a stated probability.
+
+use crate::error::Result;
+use crate::norm::Kind;
+use crate::norm::failure::{lanczos_epsilon, least_epsilon, power_failure};
+use crate::norm::lanes::{add_rows, dot, squares};
+use crate::norm::operator::Operator;
+use crate::norm::round::{U, Up};
+use crate::parallel::Context;
+use crate::sample::Stream;
+use crate::simd::{Kernels, with_kernels};
+
+/// How a random start is made and what may go wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Random {
+    /// The probability with which the bound may be below the norm.
+    pub delta: f64,
+    /// Independent starts, all taken in the same passes.
+    pub starts: usize,
+    /// The seed of the starts.
+    pub seed: u64,
+    /// Relative width that the bound may have above the norm; sets the number of steps.
+    pub slack: f64,
+}
+
+impl Default for Random {
+    fn default() -> Self {
+        Self { delta: 1e-9, starts: 2, seed: 0, slack: 0.01 }
+    }
+}
+
+impl Random {
+    /// # Errors
+    /// [`crate::Error::OutOfRange`] for a `delta` or a `slack` that is not above 0 and below 1, or no start.
+    pub fn checked(self) -> Result<Self> {
+        for (parameter, got) in [("delta", self.delta), ("slack", self.slack)] {
+            if !(got > 0.0 && got < 1.0) {
+                return Err(crate::Error::OutOfRange { parameter, expected: "above 0 and below 1", got });
+            }
+        }
+        if self.starts == 0 {
+            return Err(crate::Error::OutOfRange { parameter: "starts", expected: "at least 1", got: 0.0 });
+        }
+        Ok(self)
+    }
+
+    /// The least number of Lanczos steps that reaches the slack on a matrix of order `n`, and its `epsilon`.
+    pub(crate) fn steps(&self, n: usize) -> (usize, f64) {
+        // 1 / sqrt(1 - epsilon) <= 1 + slack.
+        let wanted = 1.0 - (1.0 + self.slack).powi(-2);
+        let epsilon = |steps| lanczos_epsilon(n, steps, self.delta, self.starts);
+        let (mut few, mut enough) = (0, 1);
+        while epsilon(enough) > wanted {
+            (few, enough) = (enough, 2 * enough);
+        }
+        while enough - few > 1 {
+            let middle = few.midpoint(enough);
+            (few, enough) = if epsilon(middle) > wanted { (middle, enough) } else { (few, middle) };
+        }
+        (enough, epsilon(enough))
+    }
+}
+
+/// What random starts tell of the largest eigenvalue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Eigenvalue {
+    /// At least the largest eigenvalue, unless the starts were unlucky.
+    pub bound: Up,
+    pub kind: Kind,
+}
+
+/// Prop. 6.5 with Lanczos: the steps and starts of `random`, with full reorthogonalisation.
+///
+/// The statement is one of exact arithmetic. Rounding changes the matrix that the steps see by a few roundings
+/// of its products, and the bound has room for a hundred times as much.
+pub(crate) fn lanczos(operator: &impl Operator, random: Random, ctx: &Context<'_>) -> Result<Eigenvalue> {
+    let (steps, epsilon) = match random.steps(operator.dim()) {
+        // The Krylov space is complete.
+        (steps, _) if steps >= operator.dim() => (operator.dim(), 0.0),
+        reached => reached,
+    };
+    let estimate = ritz(operator, steps, random, ctx)?;
+    Ok(closed(operator, estimate, epsilon, random.delta))
+}
+
+/// Prop. 6.5 with the power method: the largest Rayleigh quotient after `steps` steps from each start.
+pub(crate) fn power(
+    operator: &impl Operator,
+    steps: usize,
+    random: Random,
+    ctx: &Context<'_>,
+) -> Result<Eigenvalue> {
+    let epsilon =
+        least_epsilon(random.delta, random.starts, |epsilon| power_failure(operator.dim(), steps, epsilon));
+    let mut vectors = starts(operator.dim(), random, ctx);
+    let mut estimate = 0.0_f64;
+    for _ in 0..=steps {
+        let products = operator.apply(&vectors, ctx)?;
+        estimate = vectors.iter().zip(&products).map(|(x, y)| product(x, y, ctx)).fold(0.0, f64::max);
+        vectors = products.into_iter().map(|product| normalized(product, ctx)).collect();
+    }
+    Ok(closed(operator, estimate, epsilon, random.delta))
+}
+
+fn closed(operator: &impl Operator, estimate: f64, epsilon: f64, delta: f64) -> Eigenvalue {
+    let room = 100.0 * U * (operator.roundings() as f64).sqrt().max(64.0);
+    let bound = if epsilon >= 1.0 {
+        Up::new(f64::INFINITY)
+    } else {
+        Up::new(estimate).over((1.0 - epsilon).next_down()) * Up::new(1.0 + room)
+    };
+    let bound = if estimate == 0.0 && epsilon < 1.0 { Up::ZERO } else { bound };
+    Eigenvalue { bound, kind: Kind::Probabilistic { delta } }
+}
+
+fn starts(dim: usize, random: Random, ctx: &Context<'_>) -> Vec<Vec<f64>> {
+    let stream = Stream::of_position(random.seed, 0);
+    let start = |number| {
+        let mut start = vec![0.0; dim];
+        stream.normals(number as u32, &mut start);
+        normalized(start, ctx)
+    };
+    (0..random.starts).map(start).collect()
+}
+
+fn product(x: &[f64], y: &[f64], ctx: &Context<'_>) -> f64 {
+    with_kernels!(ctx.level, kernels => kernels.vectorized(|| dot(x, y)))
+}
+
+fn normalized(mut vector: Vec<f64>, ctx: &Context<'_>) -> Vec<f64> {
+    let norm = with_kernels!(ctx.level, kernels => kernels.vectorized(|| squares(&vector))).sqrt();
+    if norm > 0.0 {
+        for value in &mut vector {
+            *value /= norm;
+        }
+    }
+    vector
+}
+
+/// The Krylov vectors of one start and the matrix in their basis.
+struct Krylov {
+    basis: Vec<Vec<f64>>,
+    diagonal: Vec<f64>,
+    beside: Vec<f64>,
+    closed: bool,
+}
+
+impl Krylov {
+    /// Takes in the product with the last vector of the basis, and makes the next one.
+    fn step(&mut self, product: Vec<f64>, ctx: &Context<'_>) {
+        let Some(last) = self.basis.last() else { return };
+        let mut next = product;
+        self.diagonal.push(with_kernels!(ctx.level, kernels => kernels.vectorized(|| dot(&next, last))));
+        for _ in 0..2 {
+            for vector in &self.basis {
+                with_kernels!(ctx.level, kernels => kernels.vectorized(|| {
+                    let along = dot(vector, &next);
+                    add_rows([-along], [vector], &mut next);
+                }));
+            }
+        }
+        let norm = with_kernels!(ctx.level, kernels => kernels.vectorized(|| squares(&next))).sqrt();
+        let scale = self.diagonal.iter().copied().fold(0.0, f64::max);
+        self.closed = norm <= 1e-14 * scale || self.basis.len() == next.len();
+        if !self.closed {
+            self.beside.push(norm);
+            self.basis.push(normalized(next, ctx));
+        }
+    }
+
+    fn largest(&self) -> f64 {
+        largest_tridiagonal(&self.diagonal, &self.beside[..self.diagonal.len().saturating_sub(1)])
+    }
+}
+
+/// The largest Ritz value of all starts.
+fn ritz(operator: &impl Operator, steps: usize, random: Random, ctx: &Context<'_>) -> Result<f64> {
+    let start =
+        |start| Krylov { basis: vec![start], diagonal: Vec::new(), beside: Vec::new(), closed: false };
+    let mut all: Vec<_> = starts(operator.dim(), random, ctx).into_iter().map(start).collect();
+    for _ in 0..steps {
+        let mut open: Vec<_> = all.iter_mut().filter(|krylov| !krylov.closed).collect();
+        let vectors: Vec<_> = open.iter().filter_map(|krylov| krylov.basis.last().cloned()).collect();
+        if vectors.is_empty() {
+            break;
+        }
+        let products = operator.apply(&vectors, ctx)?;
+        open.iter_mut().zip(products).for_each(|(krylov, product)| krylov.step(product, ctx));
+    }
+    Ok(all.iter().map(Krylov::largest).fold(0.0, f64::max))
+}
+
+/// The largest eigenvalue of a symmetric tridiagonal matrix, by bisection on the signs of its pivots.
+fn largest_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
+    let reach = |at: usize| {
+        let before = at.checked_sub(1).map_or(0.0, |at| beside[at]);
+        diagonal[at] + before + beside.get(at).copied().unwrap_or(0.0)
+    };
+    let mut high = (0..diagonal.len()).map(reach).fold(0.0, f64::max).next_up();
+    let mut low = diagonal.iter().copied().fold(0.0, f64::max);
+    let is_above = |value: f64| {
+        let mut pivot = value - diagonal[0];
+        for (diagonal, beside) in diagonal[1..].iter().zip(beside) {
+            if pivot <= 0.0 {
+                return false;
+            }
+            pivot = value - diagonal - beside * (beside / pivot);
+        }
+        pivot > 0.0
+    };
+    while high - low > 2.0 * U * high {
+        let middle = low + (high - low) / 2.0;
+        if middle <= low || middle >= high {
+            break;
+        }
+        (low, high) = if is_above(middle) { (low, middle) } else { (middle, high) };
+    }
+    high
+}
+
+/// The largest Ritz value of one start, stepping until it stands still: a good guess and no more.
+pub(crate) fn ritz_quick(operator: &impl Operator, random: Random, ctx: &Context<'_>) -> Result<f64> {
+    let start = starts(operator.dim(), Random { starts: 1, ..random }, ctx).pop().unwrap_or_default();
+    let mut krylov =
+        Krylov { basis: vec![start], diagonal: Vec::new(), beside: Vec::new(), closed: operator.dim() == 0 };
+    let (mut before, mut largest) = (0.0, 0.0);
+    for step in 1..=QUICK {
+        if krylov.closed {
+            break;
+        }
+        let vector = krylov.basis.last().cloned().unwrap_or_default();
+        let product = operator.apply(&[vector], ctx)?.pop().unwrap_or_default();
+        krylov.step(product, ctx);
+        if step % 8 == 0 {
+            largest = krylov.largest();
+            if largest - before <= 1e-13 * largest {
+                break;
+            }
+            before = largest;
+        }
+    }
+    Ok(largest.max(if krylov.diagonal.is_empty() { 0.0 } else { krylov.largest() }))
+}
+
+/// Steps of a guess, at most.
+const QUICK: usize = 400;

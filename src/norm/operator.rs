@@ -1,0 +1,166 @@
+//! Products of a streamed matrix with vectors, without its transpose and in one pass for both factors.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::norm::lanes::{add_rows, dots};
+use crate::norm::matrix::{Matrix, Scratch};
+use crate::norm::sums::row_groups;
+use crate::parallel::{Context, for_each};
+use crate::simd::{Kernels, with_kernels};
+
+/// Rows that are multiplied together, so that the vectors are read and written once for all of them.
+const ROWS: usize = 4;
+/// Values of a piece of work that spans all rows: they stay in the second-level cache for the second factor.
+const RESIDENT: usize = 1 << 17;
+/// Columns of such a piece, at least: its vector of row values takes a twentieth of a byte per entry.
+const NARROWEST: usize = 192;
+
+/// A symmetric positive semidefinite matrix that can be multiplied with vectors.
+pub(crate) trait Operator {
+    /// Entries of a vector.
+    fn dim(&self) -> usize;
+
+    /// The products with each of `vectors`, in a fixed order of every sum.
+    fn apply(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>>;
+
+    /// How many roundings a term of a product goes through at most.
+    fn roundings(&self) -> usize;
+}
+
+/// `A^T A` or `A A^T` of a streamed matrix, whichever is smaller: the same largest eigenvalue.
+#[derive(Clone, Copy)]
+pub(crate) struct Gram<'a>(pub Matrix<'a>);
+
+impl Operator for Gram<'_> {
+    fn dim(&self) -> usize {
+        self.0.rows().min(self.0.columns())
+    }
+
+    fn apply(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
+        if self.0.columns() <= self.0.rows() {
+            self.by_rows(vectors, ctx)
+        } else {
+            self.by_columns(vectors, ctx)
+        }
+    }
+
+    fn roundings(&self) -> usize {
+        // Each factor sums over one dimension, in any order, and each product counts once.
+        self.0.rows() + self.0.columns() + 64
+    }
+}
+
+/// Some rows or columns, and what they add to each product.
+struct Share {
+    range: Range<usize>,
+    sums: Vec<Vec<f64>>,
+}
+
+impl Gram<'_> {
+    /// `A^T (A x)`: a row is read once for both factors.
+    fn by_rows(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
+        let (matrix, columns) = (&self.0, self.0.columns());
+        let mut shares: Vec<_> =
+            row_groups(matrix.rows()).map(|range| Share { range, sums: Vec::new() }).collect();
+        for_each(&mut shares, ctx, Scratch::default, |scratch, share| {
+            share.sums = vec![vec![0.0; columns]; vectors.len()];
+            let mut values = std::mem::take(&mut scratch.values);
+            values.resize(ROWS * columns, 0.0);
+            for start in share.range.clone().step_by(ROWS) {
+                let rows = start..share.range.end.min(start + ROWS);
+                let values = &mut values[..rows.len() * columns];
+                matrix.read(scratch, rows, 0..columns, ctx.level, values)?;
+                with_kernels!(ctx.level, kernels => kernels.vectorized(|| {
+                    for (x, sums) in vectors.iter().zip(&mut share.sums) {
+                        both_factors(values, x, sums);
+                    }
+                }));
+            }
+            scratch.values = values;
+            ctx.advance(share.range.len() * columns);
+            Ok(())
+        })?;
+        Ok(added(&shares, vectors.len(), columns))
+    }
+
+    /// `A (A^T y)`: columns are read once, and again from cache.
+    fn by_columns(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
+        let (matrix, rows) = (&self.0, self.0.rows());
+        let width = (RESIDENT / rows).max(NARROWEST);
+        let mut shares: Vec<_> = (0..matrix.columns())
+            .step_by(width)
+            .map(|start| Share { range: start..matrix.columns().min(start + width), sums: Vec::new() })
+            .collect();
+        for_each(&mut shares, ctx, Scratch::default, |scratch, share| {
+            let width = share.range.len();
+            share.sums = vec![vec![0.0; rows]; vectors.len()];
+            let mut inner = vec![vec![0.0; width]; vectors.len()];
+            let mut values = std::mem::take(&mut scratch.values);
+            values.resize(ROWS * width, 0.0);
+            for second in [false, true] {
+                for start in (0..rows).step_by(ROWS) {
+                    let some = start..rows.min(start + ROWS);
+                    let values = &mut values[..some.len() * width];
+                    matrix.read(scratch, some.clone(), share.range.clone(), ctx.level, values)?;
+                    with_kernels!(ctx.level, kernels => kernels.vectorized(|| {
+                        for ((y, inner), sums) in vectors.iter().zip(&mut inner).zip(&mut share.sums) {
+                            one_factor(values, second, &y[some.clone()], inner, &mut sums[some.clone()]);
+                        }
+                    }));
+                }
+            }
+            scratch.values = values;
+            ctx.advance(rows * width);
+            Ok(())
+        })?;
+        Ok(added(&shares, vectors.len(), rows))
+    }
+}
+
+/// `sums += A^T (A x)` of a few rows.
+#[inline(always)]
+fn both_factors(rows: &[f64], x: &[f64], sums: &mut [f64]) {
+    let len = x.len();
+    if rows.len() == ROWS * len {
+        let rows: [&[f64]; ROWS] = std::array::from_fn(|row| &rows[row * len..][..len]);
+        add_rows(dots(rows, x), rows, sums);
+    } else {
+        for row in rows.chunks(len) {
+            add_rows(dots([row], x), [row], sums);
+        }
+    }
+}
+
+/// `inner += A^T y`, or after that `sums = A inner`, of a few rows.
+#[inline(always)]
+fn one_factor(rows: &[f64], second: bool, y: &[f64], inner: &mut [f64], sums: &mut [f64]) {
+    let len = inner.len();
+    if rows.len() == ROWS * len {
+        let rows: [&[f64]; ROWS] = std::array::from_fn(|row| &rows[row * len..][..len]);
+        if second {
+            sums.copy_from_slice(&dots(rows, inner));
+        } else {
+            add_rows(std::array::from_fn(|row| y[row]), rows, inner);
+        }
+        return;
+    }
+    for ((row, &y), sum) in rows.chunks(len).zip(y).zip(sums) {
+        if second {
+            [*sum] = dots([row], inner);
+        } else {
+            add_rows([y], [row], inner);
+        }
+    }
+}
+
+/// The sums of all shares, in their order.
+fn added(shares: &[Share], vectors: usize, len: usize) -> Vec<Vec<f64>> {
+    let mut products = vec![vec![0.0; len]; vectors];
+    for share in shares {
+        for (product, sums) in products.iter_mut().zip(&share.sums) {
+            product.iter_mut().zip(sums).for_each(|(sum, more)| *sum += more);
+        }
+    }
+    products
+}
