@@ -1,0 +1,25 @@
+"""How far a pruned network can be from the original: bounds with proofs, and norms they are made of.
+
+The theorems, with their assumptions and proofs, are in the theory page of the documentation.
+
+Norms
+    `norms`, of a matrix or of the part that a mask keeps or prunes; `Norm`, a number and what it promises.
+Networks
+    `Network` and `Layer`, shapes and laws; `Uniform`, `Normal`, `Laplace`, `Tabulated`, laws of weights.
+Given weights
+    `diagnose`, whether weights look independent; `Diagnosis`, what follows.
+"""
+
+from rustprune.bounds._activations import ACTIVATIONS as ACTIVATIONS
+from rustprune.bounds._diagnose import Diagnosis as Diagnosis
+from rustprune.bounds._diagnose import diagnose as diagnose
+from rustprune.bounds._laws import Laplace as Laplace
+from rustprune.bounds._laws import Law as Law
+from rustprune.bounds._laws import Normal as Normal
+from rustprune.bounds._laws import Tabulated as Tabulated
+from rustprune.bounds._laws import Uniform as Uniform
+from rustprune.bounds._network import Layer as Layer
+from rustprune.bounds._network import Network as Network
+from rustprune.bounds._norms import Norm as Norm
+from rustprune.bounds._norms import Part as Part
+from rustprune.bounds._norms import norms as norms

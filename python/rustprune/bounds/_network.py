@@ -1,0 +1,214 @@
+"""What a bound needs to know of a network: shapes, laws, activations (Definitions 1.1 and 1.4)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from rustprune._request import number, whole
+from rustprune.bounds._activations import parsed
+
+if TYPE_CHECKING:
+    import torch
+
+    from rustprune.bounds._laws import Law
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An affine layer of independent weights, and the activation after it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(out_features, in_features)``, or ``(out_channels, in_channels, height, width)`` of a convolution.
+    weights : Law
+        The law of its weights.
+    activation : str
+        A name of `ACTIVATIONS`, with the number that two of them take: ``"leaky_relu(0.2)"``, ``"elu(1.5)"``.
+    bias_norm : float
+        Euclidean norm of its bias, a fixed vector.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is not as said.
+    """
+
+    shape: tuple[int, ...]
+    weights: Law
+    activation: str = "identity"
+    bias_norm: float = 0.0
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        lengths = tuple(whole("shape", length) for length in self.shape)
+        if len(lengths) not in (2, 4) or 0 in lengths:
+            raise ValueError(f"shape must be 2 or 4 lengths above 0, got {self.shape}")
+        object.__setattr__(self, "shape", lengths)
+        parsed(self.activation)
+        if not 0 <= number("bias_norm", self.bias_norm) < math.inf:
+            raise ValueError(f"bias_norm must be finite and not negative, got {self.bias_norm!r}")
+
+    @property
+    def num_weights(self) -> int:
+        """How many weights it has."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network of layers, each applied to the result of the one before.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Each takes as many features or channels as the one before gives; at least one.
+    pruned : sequence of int, optional
+        Positions of the layers that may be pruned; all by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is not as said.
+    """
+
+    layers: tuple[Layer, ...]
+    pruned: tuple[int, ...]
+
+    def __init__(self, layers: Iterable[Layer], pruned: Iterable[int] | None = None) -> None:
+        made = tuple(layers)
+        if not made or not all(isinstance(layer, Layer) for layer in made):
+            raise ValueError("layers must be one Layer or more")
+        for position, (before, after) in enumerate(itertools.pairwise(made), 1):
+            if not fits(before.shape, after.shape):
+                message = f"layer {position} must take the {before.shape[0]} features of the one before"
+                raise ValueError(f"{message}, got shape {after.shape}")
+        chosen = range(len(made)) if pruned is None else pruned
+        positions = tuple(sorted({whole("pruned", position) for position in chosen}))
+        if positions and positions[-1] >= len(made):
+            raise ValueError(f"pruned must be positions below {len(made)}, got {positions[-1]}")
+        object.__setattr__(self, "layers", made)
+        object.__setattr__(self, "pruned", positions)
+
+    @classmethod
+    def mlp(
+        cls,
+        sizes: Sequence[int],
+        *,
+        weights: Law | Sequence[Law],
+        activation: str = "relu",
+        output_activation: str = "identity",
+        bias_norm: float | Sequence[float] = 0.0,
+        pruned: Iterable[int] | None = None,
+    ) -> Self:
+        """Return a fully connected network.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Number of inputs, of hidden neurons of each layer, and of outputs.
+        weights : Law, or sequence of them
+            The law of the weights of all layers, or of each.
+        activation, output_activation : str
+            Of hidden layers, and of the last.
+        bias_norm : float, or sequence of float
+            Euclidean norm of the bias of all layers, or of each.
+        pruned : sequence of int, optional
+            Positions of the layers that may be pruned, 0 the first; all by default.
+
+        Returns
+        -------
+        Network
+            With a layer between each two sizes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something is not as said.
+
+        Examples
+        --------
+        >>> from rustprune import bounds
+        >>> net = bounds.Network.mlp([784, 300, 10], weights=bounds.Uniform(k=1.0))
+        >>> [layer.shape for layer in net.layers]
+        [(300, 784), (10, 300)]
+        """
+        shapes = [(after, before) for before, after in itertools.pairwise(sizes)]
+        count = len(shapes)
+        laws: list[Law] = each("weights", weights, count)
+        norms = each("bias_norm", bias_norm, count)
+        names = [activation] * (count - 1) + [output_activation]
+        layers = [
+            Layer(shape, law, name, norm)
+            for shape, law, name, norm in zip(shapes, laws, names, norms, strict=True)
+        ]
+        return cls(layers, pruned)
+
+    @classmethod
+    def from_torch(cls, model: torch.nn.Module, *, weights: Law | Sequence[Law]) -> Self:
+        """Return the network of a torch model's shapes and activations, with weights of a law.
+
+        The values of its weights are not looked at: that a law is theirs is an assumption, and for trained
+        weights a wrong one (see `certify` for those).
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+        X
+        weights : Law, or sequence of them
+            The law of the weights of all layers, or of each.
+
+        Returns
+        -------
+        Network
+            Its layers carry the names of the model's.
+
+        Raises
+        ------
+        ValueError
+            If there is a module of another kind, which is named.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from rustprune import bounds
+        >>> model = torch.nn.Sequential(torch.nn.Linear(64, 32, bias=False), torch.nn.ReLU())
+        >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
+        'relu'
+        """
+        from rustprune.bounds._torch import affine_layers  # noqa: PLC0415 - looks for torch
+
+        found = affine_layers(model)
+        laws: list[Law] = each("weights", weights, len(found))
+        return cls(
+            Layer(tuple(it.linear.weight.shape), law, it.activation, it.bias_norm, it.name)
+            for it, law in zip(found, laws, strict=True)
+        )
+
+    def with_activation(self, activation: str) -> Self:
+        """Return the network with another activation of the hidden layers."""
+        *hidden, last = self.layers
+        return type(self)([*(replace(layer, activation=activation) for layer in hidden), last], self.pruned)
+
+
+def fits(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Return whether a layer takes what one of shape `before` gives; a linear one takes a flattened image."""
+    if len(after) < len(before):
+        return after[1] % before[0] == 0
+    return len(after) == len(before) and after[1] == before[0]
+
+
+def each(word: str, value: T | Sequence[T], count: int) -> list[T]:
+    """Return one value for each of so many layers."""
+    values: list[T] = list(value) if isinstance(value, Sequence) else [value] * count
+    if len(values) != count:
+        raise ValueError(f"{word} must be one for all of {count} layers, or one for each, got {len(values)}")
+    return values

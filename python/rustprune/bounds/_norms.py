@@ -1,0 +1,138 @@
+"""Norms of weights, of what a mask keeps of them and of what it prunes (section 6 of the theory page)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
+
+from rustprune import _rustprune
+from rustprune._arrays import FLOATS, Array, Batch, flat, masks, words_of
+from rustprune._request import whole
+
+if TYPE_CHECKING:
+    from rustprune._arrays import Bytes, Shape
+
+Part: TypeAlias = Literal["all", "kept", "removed"]
+Kind: TypeAlias = Literal["certified", "probabilistic", "estimate"]
+
+
+class Norm(NamedTuple):
+    """A number, and what it promises about the norm that it stands for.
+
+    Parameters
+    ----------
+    value : float
+        The number; infinity is a bound too.
+    kind : {"certified", "probabilistic", "estimate"}
+        At least the norm of the stored matrix, rounding included; below the norm with probability `delta` at
+        most, over random starts and in exact arithmetic; or no promise.
+    delta : float or None
+        That probability.
+    """
+
+    value: float
+    kind: Kind
+    delta: float | None = None
+
+
+def norms(
+    weights: Array,
+    mask: Array | None = None,
+    *,
+    part: Part | None = None,
+    kinds: Iterable[str] = ("frobenius", "one", "infinity", "spectral"),
+    delta: float = 1e-9,
+    slack: float = 0.01,
+    starts: int = 2,
+    seed: int = 0,
+) -> dict[str, Norm]:
+    """Return norms of a matrix, or of the part of it that a mask keeps or prunes, without building that part.
+
+    Parameters
+    ----------
+    weights : array
+        Of two axes or more, seen as the matrix ``(shape[0], -1)``; a NumPy array, a CPU tensor or anything
+        with ``__dlpack__``, float64, float32, float16, bfloat16 or float8.
+    mask : array, optional
+        True = kept, plain or packed.
+    part : {"all", "kept", "removed"}, optional
+        What of the matrix; with a mask ``"removed"``, without one ``"all"`` by default.
+    kinds : iterable of str
+        Which norms or bounds of the spectral norm, all from one call: ``"frobenius"``, ``"one"`` (largest
+        column sum of magnitudes), ``"infinity"`` (largest row sum), ``"largest"`` (magnitude), ``"nonzero"``
+        (number of entries), ``"schur"`` (6.1), ``"collatz"`` (6.2), ``"gram"`` (6.3), ``"cholesky"`` (6.4),
+        ``"lanczos"`` and ``"power"`` (6.5), ``"estimate"``, and ``"spectral"``: the best affordable bound.
+    delta : float
+        With what probability ``"lanczos"`` and ``"power"`` may be too low, in (0, 1).
+    slack : float
+        By what fraction ``"lanczos"`` may be too high, in (0, 1): the smaller, the more steps.
+    starts : int
+        How many random vectors it starts from, all in the same passes.
+    seed : int
+        Of these, in [0, 2**64).
+
+    Returns
+    -------
+    dict of str to Norm
+        By the names in `kinds`. The same bits for every number of threads and instruction set.
+
+    Raises
+    ------
+    TypeError
+        If something is not of a type or dtype named above.
+    ValueError
+        If a shape does not fit, a name is unknown, or there is NaN or infinity among the weights.
+
+    Notes
+    -----
+    Sums are in float64 in a fixed order. Memory is a few vectors, but for ``"gram"`` and ``"cholesky"``,
+    which hold the smaller Gram matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rustprune import bounds
+    >>> mask = np.array([[True, False], [True, False]])
+    >>> found = bounds.norms(np.array([[3.0, 0.5], [4.0, 0.25]]), mask)
+    >>> found["infinity"]
+    Norm(value=0.5, kind='certified', delta=None)
+    """
+    dtype, words = words_of("weights", weights, FLOATS)
+    if words.ndim < 2:
+        raise ValueError(f"weights must have two axes or more, got shape {words.shape}")
+    bits, row_len = mask_of(weights, mask, words.shape)
+    found = _rustprune.norms(
+        "weights",
+        dtype,
+        flat(words).reshape(-1),
+        matrix_shape(words.shape),
+        bits,
+        row_len,
+        part or ("all" if mask is None else "removed"),
+        list(kinds),
+        delta,
+        slack,
+        whole("starts", starts),
+        whole("seed", seed),
+    )
+    return {name: norm_of(promise) for name, promise in found.items()}
+
+
+def norm_of(promise: tuple[float, str, float | None]) -> Norm:
+    """Return a norm as the extension gives it."""
+    value, kind, delta = promise
+    return Norm(value, cast("Kind", kind), delta)
+
+
+def matrix_shape(shape: Shape) -> tuple[int, int]:
+    """Return the shape of the matrix view."""
+    return shape[0], math.prod(shape[1:])
+
+
+def mask_of(weights: Array, mask: Array | None, shape: Shape) -> tuple[Bytes | None, int | None]:
+    """Return a mask's bytes, and the length of its rows if it is packed."""
+    if mask is None:
+        return None, None
+    [bits], [packed] = masks(Batch.of("weights", weights).match("mask", mask), [shape])
+    return bits.reshape(-1), shape[-1] if packed else None
