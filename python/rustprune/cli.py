@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -15,38 +12,11 @@ import click
 
 from rustprune import __version__, _threads
 from rustprune._request import Method, Nan, Scope
+from rustprune._terminal import PATH, Commands, json_option, progress, quiet_option, threads_option
 
 if TYPE_CHECKING:
     from rustprune._checkpoint import InspectReport, PruneReport
     from rustprune._checkpoint.inspect import Statistics
-
-PATH = click.Path(path_type=Path)
-
-
-class Failure(click.ClickException):
-    """An error on one line, exit code 1."""
-
-    def show(self, file: object = None) -> None:  # noqa: ARG002 - the signature of click
-        """Print it."""
-        click.echo(f"rustprune: error: {' '.join(self.message.split())}", err=True)
-
-
-class Commands(click.Group):
-    """Sub-commands whose errors are told on one line."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run a sub-command."""
-        try:
-            return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort):
-            raise
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise
-            told = error.strerror and error.filename
-            raise Failure(f"{error.filename}: {error.strerror}" if told else str(error)) from error
-        except (ImportError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-            raise Failure(str(error)) from error
 
 
 def main() -> None:
@@ -61,13 +31,6 @@ def commands() -> None:
 
     SRC is a .safetensors file, or a Hugging Face directory with or without an index of shards.
     """
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="Number of threads; all processors by default."
-)
 
 
 @commands.command()
@@ -162,22 +125,6 @@ def demo(out_dir: Path, *, force: bool, as_json: bool) -> None:
     result = _demo.run(out_dir, click.echo, as_json, force)
     if as_json:
         click.echo(json.dumps(result, indent=2))
-
-
-@contextmanager
-def progress(label: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function that moves a bar, None where nobody would see one."""
-    if not (shown and sys.stderr.isatty()):
-        yield None
-        return
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def tell(done: int, length: int) -> None:
-            bar.length = max(length, 1)
-            bar.update(done - bar.pos)
-
-        yield tell
-        tell(bar.length or 1, bar.length or 1)
 
 
 def tell_report(

@@ -13,8 +13,8 @@ from rustprune._request import number
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-Spec: TypeAlias = tuple[str, list[float]]
-"""How the extension names a law: its kind and its numbers."""
+Spec: TypeAlias = tuple[str, float, tuple[list[float], list[float]] | None]
+"""How the extension names a law: its family, its scale, and the levels and quantiles of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Uniform:
 
     def spec(self, fan_out: int, fan_in: int) -> Spec:
         """Return the law of a layer of that shape as the extension takes it."""
-        return "uniform", [self.half_width(fan_out, fan_in)]
+        return "uniform", self.half_width(fan_out, fan_in), None
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
         """Return weights of a layer of that shape."""
@@ -92,7 +92,7 @@ class Normal:
 
     def spec(self, fan_out: int, fan_in: int) -> Spec:  # noqa: ARG002 - as of every law
         """Return the law of a layer of that shape as the extension takes it."""
-        return "normal", [self.deviation(fan_in)]
+        return "normal", self.deviation(fan_in), None
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
         """Return weights of a layer of that shape."""
@@ -121,7 +121,7 @@ class Laplace:
 
     def spec(self, fan_out: int, fan_in: int) -> Spec:  # noqa: ARG002 - as of every law
         """Return the law as the extension takes it."""
-        return "laplace", [float(self.scale)]
+        return "laplace", float(self.scale), None
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
         """Return weights of a layer of that shape."""
@@ -169,7 +169,7 @@ class Tabulated:
 
     def spec(self, fan_out: int, fan_in: int) -> Spec:  # noqa: ARG002 - as of every law
         """Return the law as the extension takes it."""
-        return "tabulated", [*self.levels, *self.quantiles]
+        return "table", 1.0, (list(self.levels), list(self.quantiles))
 
     def sample(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
         """Return weights of a layer of that shape."""

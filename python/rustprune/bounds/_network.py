@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from rustprune._request import number, whole
+from rustprune._rustprune import BoundNetwork
 from rustprune.bounds._activations import parsed
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Layer:
         A name of `ACTIVATIONS`, with the number that two of them take: ``"leaky_relu(0.2)"``, ``"elu(1.5)"``.
     bias_norm : float
         Euclidean norm of its bias, a fixed vector.
+    stride, dilation : tuple of int
+        Of a convolution, along height and width.
+    positions : int
+        Of a convolution with a bias: how many places its output image has.
     name : str
         What messages call it.
 
@@ -46,6 +51,9 @@ class Layer:
     weights: Law
     activation: str = "identity"
     bias_norm: float = 0.0
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    positions: int = 1
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -62,6 +70,30 @@ class Layer:
         """How many weights it has."""
         return math.prod(self.shape)
 
+    @property
+    def fans(self) -> tuple[int, int]:
+        """How many weights lead out of each input, and into each output."""
+        fan_out, fan_in, *taps = self.shape
+        return fan_out * math.prod(taps), fan_in * math.prod(taps)
+
+    def facts(self, law: int) -> dict[str, object]:
+        """Return the layer as the extension takes it; `law` is the number of its law."""
+        rows, cols, *taps = self.shape
+        word, parameter = parsed(self.activation)
+        steps = zip(taps, self.stride, self.dilation, strict=False)
+        return {
+            "rows": rows,
+            "cols": cols,
+            "taps": tuple(taps) or (1, 1),
+            "circular": None,
+            "positions": self.positions,
+            "uses": math.prod(-(-tap * math.gcd(step, gap) // step) for tap, step, gap in steps),
+            "law": law,
+            "activation": word,
+            "parameter": parameter,
+            "bias": float(self.bias_norm),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -73,6 +105,8 @@ class Network:
         Each takes as many features or channels as the one before gives; at least one.
     pruned : sequence of int, optional
         Positions of the layers that may be pruned; all by default.
+    dimension : int, optional
+        Dimension of a subspace in which all inputs lie, if it is less than their own.
 
     Raises
     ------
@@ -82,8 +116,11 @@ class Network:
 
     layers: tuple[Layer, ...]
     pruned: tuple[int, ...]
+    dimension: int | None
 
-    def __init__(self, layers: Iterable[Layer], pruned: Iterable[int] | None = None) -> None:
+    def __init__(
+        self, layers: Iterable[Layer], pruned: Iterable[int] | None = None, dimension: int | None = None
+    ) -> None:
         made = tuple(layers)
         if not made or not all(isinstance(layer, Layer) for layer in made):
             raise ValueError("layers must be one Layer or more")
@@ -97,6 +134,7 @@ class Network:
             raise ValueError(f"pruned must be positions below {len(made)}, got {positions[-1]}")
         object.__setattr__(self, "layers", made)
         object.__setattr__(self, "pruned", positions)
+        object.__setattr__(self, "dimension", None if dimension is None else whole("dimension", dimension))
 
     @classmethod
     def mlp(
@@ -108,6 +146,7 @@ class Network:
         output_activation: str = "identity",
         bias_norm: float | Sequence[float] = 0.0,
         pruned: Iterable[int] | None = None,
+        dimension: int | None = None,
     ) -> Self:
         """Return a fully connected network.
 
@@ -123,6 +162,8 @@ class Network:
             Euclidean norm of the bias of all layers, or of each.
         pruned : sequence of int, optional
             Positions of the layers that may be pruned, 0 the first; all by default.
+        dimension : int, optional
+            Dimension of a subspace in which all inputs lie, if it is less than ``sizes[0]``.
 
         Returns
         -------
@@ -150,7 +191,7 @@ class Network:
             Layer(shape, law, name, norm)
             for shape, law, name, norm in zip(shapes, laws, names, norms, strict=True)
         ]
-        return cls(layers, pruned)
+        return cls(layers, pruned, dimension)
 
     @classmethod
     def from_torch(cls, model: torch.nn.Module, *, weights: Law | Sequence[Law]) -> Self:
@@ -193,10 +234,11 @@ class Network:
             for it, law in zip(found, laws, strict=True)
         )
 
-    def with_activation(self, activation: str) -> Self:
-        """Return the network with another activation of the hidden layers."""
-        *hidden, last = self.layers
-        return type(self)([*(replace(layer, activation=activation) for layer in hidden), last], self.pruned)
+    def as_extension(self) -> BoundNetwork:
+        """Return the network as the extension takes it."""
+        laws = [layer.weights.spec(*layer.fans) for layer in self.layers]
+        facts = [layer.facts(number) for number, layer in enumerate(self.layers)]
+        return BoundNetwork(laws, facts, self.dimension)
 
 
 def fits(before: tuple[int, ...], after: tuple[int, ...]) -> bool:

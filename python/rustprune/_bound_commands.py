@@ -1,0 +1,183 @@
+"""The commands ``rustprune bound``, ``certify`` and ``allocate``."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from rustprune import _threads, bounds
+from rustprune._checkpoint.output import check_absent
+from rustprune._terminal import PATH, json_option, progress, quiet_option, threads_option
+
+if TYPE_CHECKING:
+    from rustprune.bounds import BoundEstimate, Law
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """Widths such as ``784,300,100,10``."""
+
+    name = "sizes"
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[int, ...]:  # noqa: ARG002
+        """Return the widths."""
+        words = str(value).split(",")
+        if len(words) < 2 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+            self.fail(f"expected two widths or more, such as 784,300,10, got {value!r}")
+        return tuple(map(int, words))
+
+
+class Ratios(click.ParamType[tuple[float, ...]]):
+    """A ratio, or so many of them from one to another, such as ``0:0.99:100``."""
+
+    name = "ratio"
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[float, ...]:  # noqa: ARG002
+        """Return the ratios."""
+        first, *rest = str(value).split(":")
+        try:
+            if not rest:
+                return (float(first),)
+            last, count = rest
+            return tuple(np.linspace(float(first), float(last), int(count)).tolist())
+        except ValueError:
+            self.fail(f"expected a number or first:last:count, got {value!r}")
+
+
+class LawOption(click.ParamType[object]):
+    """A law such as ``uniform:k=1``."""
+
+    name = "law"
+    families = {"uniform": bounds.Uniform, "normal": bounds.Normal, "laplace": bounds.Laplace}  # noqa: RUF012
+
+    def convert(self, value: object, param: object, ctx: object) -> Law:  # noqa: ARG002
+        """Return the law."""
+        family, _, numbers = str(value).partition(":")
+        try:
+            pairs = [pair.split("=") for pair in numbers.split(",")]
+            return self.families[family](**{word: float(number) for word, number in pairs})
+        except (KeyError, TypeError, ValueError) as error:
+            self.fail(f"expected a law such as uniform:k=1, normal:std=0.05 or laplace:scale=0.1, got {value!r}: {error}")
+
+
+sizes_option = click.option(
+    "--sizes", type=Sizes(), required=True, help="Inputs, neurons of each hidden layer, outputs: 784,300,100,10."
+)
+law_option = click.option(
+    "--weights",
+    type=LawOption(),
+    default="uniform:k=1",
+    show_default=True,
+    help="Law of the weights: uniform:k=1 on +-k/sqrt(max(fan_in, fan_out)), uniform:bound=0.1, normal:std=0.05, "
+    "normal:gain=1.4 (over sqrt(fan_in)), laplace:scale=0.1.",
+)
+activation_option = click.option(
+    "--activation", default="relu", show_default=True, help="Of hidden layers: relu, tanh, leaky_relu(0.1), ..."
+)
+radius_option = click.option(
+    "--radius", type=float, default=1.0, show_default=True, help="Largest Euclidean norm of an input."
+)
+layers_option = click.option(
+    "--layer", "layers", type=int, multiple=True, help="Position of a layer to prune, from 0; all by default."
+)
+
+
+@click.command()
+@sizes_option
+@law_option
+@activation_option
+@click.option(
+    "--ratio", "ratios", type=Ratios(), multiple=True, default=["0:0.95:20"], show_default=True,
+    help="Fraction to prune of each layer; or first:last:count; repeatable.",
+)
+@click.option(
+    "--method", "methods", multiple=True, default=["random", "magnitude"], show_default=True,
+    type=click.Choice(bounds.METHODS), help="Repeatable.",
+)
+@click.option("--delta", type=float, default=0.05, show_default=True, help="Probability that a bound fails.")
+@radius_option
+@click.option("--inputs", type=float, help="Bound the gap at so many points, instead of all of the ball.")
+@layers_option
+@click.option("--csv", type=PATH, metavar="FILE", help="Write the table as CSV.")
+@click.option("--plot", type=PATH, metavar="FILE", help="Draw the bounds over the ratio into a PNG file.")
+@click.option("--force", is_flag=True, help="Replace outputs that exist.")
+@threads_option
+@json_option
+@quiet_option
+def bound(
+    sizes: tuple[int, ...],
+    weights: Law,
+    activation: str,
+    ratios: tuple[tuple[float, ...], ...],
+    methods: tuple[str, ...],
+    layers: tuple[int, ...],
+    csv: Path | None,
+    plot: Path | None,
+    *,
+    delta: float,
+    radius: float,
+    inputs: float | None,
+    force: bool,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Bound how far pruned networks with independent random weights can be from the original ones.
+
+    With probability 1 - DELTA over weights and masks, outputs differ by at most the bound in Euclidean norm, at
+    every input of norm RADIUS or less, or at INPUTS points fixed beforehand.
+    """
+    for path in (csv, plot):
+        if path is not None:
+            check_absent(path, force=force)
+    if threads:
+        _threads.set_num_threads(threads)
+    net = bounds.Network.mlp(sizes, weights=weights, activation=activation, pruned=layers or None)
+    steps = np.array([*itertools.chain.from_iterable(ratios)])[:, np.newaxis]
+    with progress("bounding", shown=not (as_json or quiet)) as tell:
+        found = bounds.estimate(
+            net, steps, method=list(methods), delta=delta, radius=radius, inputs=inputs, progress=tell
+        )
+    if csv is not None:
+        found.to_csv(csv)
+    if plot is not None:
+        draw(found, methods, plot)
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    elif not quiet:
+        click.echo("\n".join(bound_text(found, methods)))
+
+
+def bound_text(found: BoundEstimate, methods: tuple[str, ...]) -> Iterator[str]:
+    """Yield the lines of a table with a row per ratio."""
+    yield f"{'ratio':>7}" + "".join(f"{method:>14}{'':4}" for method in methods)
+    for ratio, epsilons, theorems in zip(found.ratio[:, 0], found.epsilon, found.theorem, strict=True):
+        cells = (f"{epsilon:>14.6g}{name:>4}" for epsilon, name in zip(epsilons, theorems, strict=True))
+        yield f"{ratio:>7.4g}" + "".join(cells)
+    where = "every input of the ball" if np.isnan(found.inputs).all() else "the inputs fixed beforehand"
+    yield f"P(gap > bound) <= {found.delta.flat[0]:g}, at {where} of radius {found.radius.flat[0]:g}, if"
+    yield from (f"  {assumption}" for assumption in found.assumptions)
+
+
+def draw(found: BoundEstimate, methods: tuple[str, ...], path: Path) -> None:
+    """Draw the bounds over the ratio into a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    colors = {"random": "#D55E00", "magnitude": "#0072B2", "bernoulli": "#009E73"}  # a colour-blind safe palette
+    for column, method in enumerate(methods):
+        shown = np.where(found.epsilon[:, column] < math.inf, found.epsilon[:, column], np.nan)
+        axes.plot(found.ratio[:, column], shown, color=colors[method], marker="o", markersize=3, label=method)
+    axes.set(xlabel="pruned weights (fraction)", ylabel=f"bound of the gap, at delta = {found.delta.flat[0]:g}")
+    axes.set_ylim(bottom=0)
+    axes.grid(color="0.93")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=160, format="png")

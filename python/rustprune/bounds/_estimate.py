@@ -1,0 +1,220 @@
+"""Bounds of many requests in one call, broadcast like NumPy arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from rustprune import _rustprune
+from rustprune.bounds._laws import Laplace
+from rustprune.bounds._network import Network
+from rustprune.bounds._result import INDEPENDENT, THEOREMS, BoundEstimate
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+Theorem: TypeAlias = Literal["best", "ball", "covering"]
+METHODS = ("magnitude", "random", "bernoulli")
+
+
+def estimate(
+    network: Network | Sequence[Network],
+    ratio: ArrayLike | None = None,
+    *,
+    counts: ArrayLike | None = None,
+    method: str | Sequence[object] = "magnitude",
+    delta: ArrayLike = 0.05,
+    radius: ArrayLike = 1.0,
+    inputs: ArrayLike | None = None,
+    layers: Iterable[int] | None = None,
+    theorem: Theorem = "best",
+    progress: Callable[[int, int], None] | None = None,
+) -> BoundEstimate:
+    """Bound how far pruned networks of independent random weights can be from the original ones.
+
+    ``P(gap > epsilon) <= delta``, over weights and masks, where the gap is the largest Euclidean distance
+    between both networks' outputs: over all inputs of norm `radius` or less, or over `inputs` points that were
+    fixed before the weights were drawn.
+
+    Parameters
+    ----------
+    network : Network, or array of them
+        Shapes, laws and activations. All arguments but `counts`, `layers` and `theorem` are broadcast against
+        each other.
+    ratio : array of float
+        Fraction to prune of each layer that is pruned: of `n` weights, ``num_pruned(n, ratio)``.
+    counts : array of int
+        Instead of `ratio`: how many weights to prune of each layer, along the last axis, 0 where a network
+        has fewer layers.
+    method : {"magnitude", "random", "bernoulli"}, or array of them
+        The least magnitudes of each layer, a uniformly random set of that size, or each weight with
+        probability `ratio`, rounded to a whole number of weights on average.
+    delta : array of float
+        Probability that the bound fails, above 0 and at most 1.
+    radius : array of float
+        Largest Euclidean norm of an input.
+    inputs : array of float, optional
+        How many points; by default all of the ball.
+    layers : iterable of int, optional
+        Positions of the layers that are pruned; by default those that the networks say.
+    theorem : {"best", "ball", "covering"}
+        Over the ball: Theorem 1 or 3, or the better of both. Points are for Theorem 2.
+    progress : callable, optional
+        Called with the number of bounds done and to do, a few times a second.
+
+    Returns
+    -------
+    BoundEstimate
+        The bounds as arrays of the shape of the broadcast, with the assumptions. Infinity where nothing can
+        be said; never NaN. The same bits for every number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is not as said; if both or neither of `ratio` and `counts` are given.
+
+    Notes
+    -----
+    Theorems 1, 2, 3 and, for convolutions, 4 of the theory page. Requests that share layers share the work:
+    the values of `delta`, `radius` and `inputs` cost next to nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rustprune import bounds
+    >>> net = bounds.Network.mlp([784, 300, 100, 10], weights=bounds.Uniform(k=1.0))
+    >>> ratios = np.linspace(0, 0.75, 4)[:, None]
+    >>> found = bounds.estimate(net, ratios, method=["random", "magnitude"], delta=0.05)
+    >>> found.epsilon.shape
+    (4, 2)
+    >>> bool((found.epsilon[:, 1] <= found.epsilon[:, 0]).all())
+    True
+    """
+    nets, places = networks(network)
+    if (ratio is None) == (counts is None):
+        raise ValueError(
+            "expected exactly one of ratio and counts, got " + ("both" if counts is not None else "neither")
+        )
+    if inputs is not None and theorem != "best":
+        raise ValueError(f"theorem must be left out with inputs, got {theorem!r}")
+    ratios = np.asarray(np.nan if ratio is None else ratio, np.float64)
+    points = np.asarray(np.nan if inputs is None else inputs, np.float64)
+    table = None if counts is None else whole_numbers("counts", counts)
+    given = [
+        places,
+        ratios,
+        method_codes(method),
+        np.asarray(delta, float),
+        np.asarray(radius, float),
+        points,
+    ]
+    shape = np.broadcast_shapes(*(it.shape for it in arrays), () if table is None else table.shape[:-1])
+    which, ratios, methods, deltas, radii, points = (np.broadcast_to(it, shape) for it in arrays)
+    pruned = [net.pruned if layers is None else tuple(layers) for net in nets]
+    width = max(len(net.layers) for net in nets)
+    if table is None:
+        rows = counts_of(nets, pruned, which.ravel(), ratios.ravel(), width)
+    else:
+        rows = np.broadcast_to(table, (*shape, table.shape[-1])).reshape(-1, table.shape[-1])
+    length = math.prod(shape)
+    epsilon, p, theorems = _rustprune.bound_estimate(
+        [net.as_extension() for net in nets],
+        flat(which, np.uint32),
+        np.ascontiguousarray(rows, np.uint64),
+        flat(methods, np.uint8),
+        flat(deltas, np.float64),
+        flat(radii, np.float64),
+        flat(np.ones(shape) if inputs is None else points, np.float64),
+        theorem if inputs is None else "inputs",
+        None if progress is None else lambda done: progress(done, length),
+    )
+    names = np.array([THEOREMS[code][0] for code in range(len(THEOREMS))])
+    return BoundEstimate(
+        epsilon=epsilon.reshape(shape),
+        theorem=names[theorems].reshape(shape),
+        p=p.reshape(shape),
+        ratio=ratios,
+        method=np.array(METHODS)[methods],
+        delta=deltas,
+        radius=radii,
+        inputs=points,
+        assumptions=assumptions(nets, points, methods),
+    )
+
+
+def assumptions(
+    nets: list[Network], points: NDArray[np.float64], methods: NDArray[np.uint8]
+) -> tuple[str, ...]:
+    """Return what has to be true for the bounds."""
+    found = [INDEPENDENT]
+    if not np.isnan(points).all():
+        found.append("the inputs were fixed without looking at the weights or masks")
+    if (methods != METHODS.index("magnitude")).any():
+        found.append("random masks are drawn without looking at the weights")
+    if any(isinstance(layer.weights, Laplace) for net in nets for layer in net.layers):
+        found.append("no Gaussian dominates Laplace weights in convex order: bounds by moments only")
+    if any(layer.bias_norm for net in nets for layer in net.layers):
+        found.append("biases are fixed vectors of the norms given, and are not pruned")
+    return tuple(found)
+
+
+def networks(network: Network | Sequence[Network]) -> tuple[list[Network], NDArray[np.uint32]]:
+    """Return the networks once each, and an array of their numbers."""
+    array = np.empty((), object)
+    if isinstance(network, Network):
+        array[()] = network
+    else:
+        array = np.array(network, object)
+    nets: list[Network] = list(dict.fromkeys(array.ravel().tolist()))
+    if not nets or not all(isinstance(net, Network) for net in nets):
+        raise TypeError("network must be a Network or an array of them")
+    number = {net: at for at, net in enumerate(nets)}
+    return nets, np.array([number[net] for net in array.ravel().tolist()], np.uint32).reshape(array.shape)
+
+
+def method_codes(method: str | Sequence[object]) -> NDArray[np.uint8]:
+    """Return the methods as the extension numbers them."""
+    names = np.asarray(method)
+    for name in set(names.ravel().tolist()) - {*METHODS}:
+        raise ValueError(f"method must be {', '.join(METHODS)}, got {name!r}")
+    codes = [METHODS.index(name) for name in names.ravel().tolist()]
+    return np.array(codes, np.uint8).reshape(names.shape)
+
+
+def counts_of(
+    nets: list[Network],
+    pruned: list[tuple[int, ...]],
+    which: NDArray[np.uint32],
+    ratios: NDArray[np.float64],
+    width: int,
+) -> NDArray[np.uint64]:
+    """Return how many weights of each layer a ratio prunes, one row for each request."""
+    num_pruned = cache(_rustprune.num_pruned)
+    rows = np.zeros((len(which), width), np.uint64)
+    for at, net in enumerate(nets):
+        mine = np.flatnonzero(which == at)
+        distinct, back = np.unique(ratios[mine], return_inverse=True)
+        for position in pruned[at]:
+            size = net.layers[position].num_weights
+            table = np.array([num_pruned(size, ratio) for ratio in distinct.tolist()], np.uint64)
+            rows[mine, position] = table[back]
+    return rows
+
+
+def whole_numbers(word: str, values: ArrayLike) -> NDArray[np.uint64]:
+    """Check that an array is of whole numbers, not negative, with an axis of layers."""
+    array = np.asarray(values)
+    if array.ndim == 0 or array.dtype.kind not in "ui" or (array < 0).any():
+        raise ValueError(
+            f"{word} must be whole numbers, not negative, with an axis of layers, got {values!r}"
+        )
+    return array.astype(np.uint64)
+
+
+def flat(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[np.generic]:
+    """Return the entries in row-major order."""
+    return np.ascontiguousarray(values, dtype).reshape(-1)
