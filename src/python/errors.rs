@@ -15,6 +15,9 @@ impl From<Error> for PyErr {
             | Error::PatternOutOfRange { .. }
             | Error::NotDivisible { .. }
             | Error::Nan { .. }
+            | Error::OutOfRange { .. }
+            | Error::UnknownActivation { .. }
+            | Error::BadTable
             | Error::LengthMismatch { .. }
             | Error::Malformed { .. } => PyValueError::new_err(message),
             Error::Changed { .. } | Error::BigEndianMachine | Error::Threads { .. } => {
