@@ -29,13 +29,14 @@ impl Activation {
     /// `max(u, 0)`, also cut off above.
     pub const RELU: Self = Self { lipschitz: 1.0, half: 0.5, at_zero: 0.0, cone: true, lowest: 0.0 };
 
-    /// The activation of that name; `parameter` is the slope of a leaky ReLU, in [-1, 1], or the `alpha` of an ELU, at
+    /// The activation of that name; `parameter` is the slope of `leaky_relu`, in [-1, 1], or the `alpha` of `elu`, at
     /// least 0, and is not looked at for others.
     ///
     /// # Errors
     /// [`Error::UnknownActivation`], [`Error::OutOfRange`] for the parameter.
     pub fn named(name: &str, parameter: f64) -> Result<Self> {
-        let monotone = |lipschitz, at_zero, lowest| Self { lipschitz, half: 1.0, at_zero, cone: false, lowest };
+        let monotone =
+            |lipschitz, at_zero, lowest| Self { lipschitz, half: 1.0, at_zero, cone: false, lowest };
         Ok(match name {
             "identity" | "linear" => Self::IDENTITY,
             "relu" | "relu6" => Self::RELU,
@@ -47,7 +48,11 @@ impl Activation {
             "mish" => monotone(1.088_498_161_251_728 + ROUND_UP, 0.0, -0.112_526_122_389_463 - ROUND_UP),
             "sigmoid" => monotone(0.25, 0.5, 0.0),
             "softplus" => monotone(1.0, LN_2, 0.0),
-            "elu" => monotone(Error::check_range("activation parameter", parameter, 0.0, f64::MAX)?.max(1.0), 0.0, 0.0),
+            "elu" => monotone(
+                Error::check_range("activation parameter", parameter, 0.0, f64::MAX)?.max(1.0),
+                0.0,
+                0.0,
+            ),
             "selu" => monotone(1.758_099_340_847_377 + ROUND_UP, 0.0, 0.0),
             "hardswish" => monotone(1.5, 0.0, -0.5),
             _ => return Err(Error::UnknownActivation { name: name.to_owned() }),

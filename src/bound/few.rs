@@ -47,11 +47,12 @@ pub(crate) fn ln_frobenius_moment(
     }
     // Scaled so that the coefficients of the power are near those of e^t.
     let scale = ln_moment(1) + positions.mean(len).ln();
-    let series: Vec<f64> = (0..=p)
-        .map(|j| {
-            if j == 0 { 1.0 } else { chance * (ln_moment(j) - ln_factorial(j) - j as f64 * scale).exp() }
-        })
-        .collect();
+    let series: Vec<f64> =
+        (0..=p)
+            .map(|j| {
+                if j == 0 { 1.0 } else { chance * (ln_moment(j) - ln_factorial(j) - j as f64 * scale).exp() }
+            })
+            .collect();
     let coefficient = power_of_series(series, power)[p];
     if coefficient > 0.0 { coefficient.ln() + ln_factorial(p) + p as f64 * scale } else { f64::INFINITY }
 }

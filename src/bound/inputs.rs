@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::cells::{Cell, Rest, ln_average};
 use super::dense::Dense;
-use super::layer::Prepared;
 use super::law::WHOLE;
+use super::layer::Prepared;
 use super::masked::Masked;
 use super::orders::{Best, Slots, best};
 use super::rising::ln_chi_square_moment;
@@ -72,16 +72,16 @@ impl Fluctuation {
             return Coefficients { ln_kept: f64::INFINITY, ln_pruned: f64::INFINITY };
         }
         // Each cell is needed twice.
-        let mut known: Vec<[f64; 2]> = Vec::with_capacity(masked.cells.len());
+        let mut known: Vec<[f64; 2]> = Vec::with_capacity(masked.cells().len());
         let last = if masked.is_bounded() { self.at(masked, &Cell::LAST, p) } else { [f64::INFINITY; 2] };
         let beyond = |ln_tail: f64| f64::midpoint(ln_tail, self.ln_envelope(p));
         let mut average = |part: usize| {
-            let rest = match masked.cells.len() {
+            let rest = match masked.cells().len() {
                 1 => Rest::Bounded(f64::NEG_INFINITY),
                 _ if masked.is_bounded() => Rest::Bounded(last[part]),
                 _ => Rest::Beyond(&beyond),
             };
-            let sum = ln_average(&masked.cells, &rest, |index, cell| {
+            let sum = ln_average(masked.cells(), &rest, |index, cell| {
                 if known.len() <= index {
                     known.push(self.at(masked, cell, p));
                 }
@@ -99,7 +99,7 @@ impl Fluctuation {
             return [f64::INFINITY; 2];
         }
         let share = kept.share().min(pruned.share());
-        let share = if masked.cells.len() > 1 { round_down(share) } else { share };
+        let share = if masked.cells().len() > 1 { round_down(share) } else { share };
         let rows = self.ln_rows(share, p);
         [kept, pruned].map(|spread| p as f64 * spread.ln_variance + rows)
     }
@@ -123,7 +123,8 @@ pub struct InputState {
 impl InputState {
     fn after(self, layer: &Prepared, p: usize) -> Self {
         let Prepared { layer, gap, state, .. } = layer;
-        let ln_factor = 2.0 * (layer.activation.lipschitz.ln() + layer.law.scale.ln()) + (layer.uses as f64).ln();
+        let ln_factor =
+            2.0 * (layer.activation.lipschitz.ln() + layer.law.scale.ln()) + (layer.uses as f64).ln();
         let (gap, state) = (gap.coefficients(p), state.coefficients(p).ln_kept);
         let ln_gap = ln_add(plus(gap.ln_kept, self.ln_gap), plus(gap.ln_pruned, self.ln_state));
         let (grown, offset) = (ln_factor + plus(state, self.ln_state), layer.offset());

@@ -3,9 +3,7 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-use super::special::{
-    erf_inv, ln_factorial, ln_gaussian_moment, ln_product, lower_gamma_series,
-};
+use super::special::{erf_inv, ln_factorial, ln_gaussian_moment, ln_product, lower_gamma_series};
 use super::table::Table;
 
 /// A symmetric law of independent weights.

@@ -19,9 +19,9 @@ pub struct Masked {
     pub dense: Arc<Dense>,
     /// What is pruned.
     pub pruning: Pruning,
-    pub(crate) cells: Vec<Cell>,
+    cells: OnceLock<Vec<Cell>>,
     /// Of the kept part at each cell.
-    scales: Vec<OnceLock<Scale>>,
+    scales: OnceLock<Vec<OnceLock<Scale>>>,
     /// Of the pruned and the kept part with all magnitudes, and of the kept part with the largest.
     blind_scales: [OnceLock<f64>; 3],
     norms: [Slots<f64>; 2],
@@ -33,10 +33,13 @@ impl Masked {
     /// That part of a matrix.
     #[must_use]
     pub fn new(dense: Arc<Dense>, pruning: Pruning) -> Self {
-        let cells = pruning.cells(dense.shape.len());
-        let scales = cells.iter().map(|_| OnceLock::new()).collect();
-        let (blind_scales, norms, part_scales, joints) = Default::default();
+        let (cells, scales, blind_scales, norms, part_scales, joints) = Default::default();
         Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints }
+    }
+
+    /// The cells of its threshold.
+    pub(crate) fn cells(&self) -> &[Cell] {
+        self.cells.get_or_init(|| self.pruning.cells(self.dense.shape.len()))
     }
 
     /// The `2p`-norm that [`Masked::ln_norm`] bounds.
@@ -103,11 +106,11 @@ impl Masked {
         // What lies beyond the last cell of unbounded kept weights: Cauchy-Schwarz with the whole matrix.
         let beyond = |ln_tail: f64| f64::midpoint(ln_tail, self.dense.ln_norm(2 * p));
         let rest = match part {
-            _ if self.cells.len() == 1 => Rest::Bounded(f64::NEG_INFINITY),
+            _ if self.cells().len() == 1 => Rest::Bounded(f64::NEG_INFINITY),
             Part::Kept if !self.is_bounded() => Rest::Beyond(&beyond),
             _ => Rest::Bounded(ln_f(&Cell::LAST)),
         };
-        ln_average(&self.cells, &rest, |_, cell| ln_f(cell))
+        ln_average(self.cells(), &rest, |_, cell| ln_f(cell))
     }
 
     fn side(cell: &Cell, part: Part) -> Side {
@@ -179,15 +182,14 @@ impl Masked {
             let ln_tau2 = kept.ln_tau2.max(ln_c2 + pruned.ln_tau2).max(ln_variance);
             self.dense.ln_double_trace(Spread { ln_variance, ln_tau2 }, p)
         };
-        let beyond = |ln_tail: f64| {
-            p as f64 * ln_c2.exp().ln_1p() + f64::midpoint(ln_tail, self.dense.ln_norm(2 * p))
-        };
-        let rest = match self.cells.len() {
+        let beyond =
+            |ln_tail: f64| p as f64 * ln_c2.exp().ln_1p() + f64::midpoint(ln_tail, self.dense.ln_norm(2 * p));
+        let rest = match self.cells().len() {
             1 => Rest::Bounded(f64::NEG_INFINITY),
             _ if self.is_bounded() => Rest::Bounded(at(&Cell::LAST)),
             _ => Rest::Beyond(&beyond),
         };
-        let norm = ln_average(&self.cells, &rest, |_, cell| at(cell));
+        let norm = ln_average(self.cells(), &rest, |_, cell| at(cell));
         (ln_penalty + norm, (ln_c2 / 2.0).exp())
     }
 
@@ -198,7 +200,7 @@ impl Masked {
                 let ratio = self.chance(Part::Pruned);
                 Cell::between(ratio, ratio)
             }
-            _ => self.cells[0],
+            _ => self.cells()[0],
         }
     }
 
@@ -219,10 +221,10 @@ impl Masked {
         let ln_transfer = if self.pruning.is_counted() { std::f64::consts::LN_2 } else { 0.0 };
         let scale = match self.ln_factor(part, p) {
             Some(factor) => factor + power * self.blind_scale(part, Side::Below(1.0)).ln(),
-            None if self.cells.len() == 1 => power * self.cell_scale(0, part).ln(),
+            None if self.cells().len() == 1 => power * self.cell_scale(0, part).ln(),
             None => {
                 let rest = Rest::Bounded(power * self.blind_scale(part, Side::Above(1.0)).ln());
-                ln_average(&self.cells, &rest, |index, _| power * self.cell_scale(index, part).ln())
+                ln_average(self.cells(), &rest, |index, _| power * self.cell_scale(index, part).ln())
             }
         };
         ln_transfer + scale
@@ -237,13 +239,15 @@ impl Masked {
     fn cell_scale(&self, index: usize, part: Part) -> f64 {
         let chance = round_up(self.chance(part));
         let rounded = |v: f64| round_up(v.min(1.0));
-        match Self::side(&self.cells[index], part) {
+        match Self::side(&self.cells()[index], part) {
             Side::Below(v) => masked_uniform_scale(chance, Side::Below(rounded(v))),
             Side::Above(v) if v <= 0.0 => self.blind_scale(part, Side::Below(1.0)),
             Side::Above(v) => {
-                let smaller = index.checked_sub(1).and_then(|before| self.scales[before].get().copied());
+                let scales =
+                    self.scales.get_or_init(|| self.cells().iter().map(|_| OnceLock::new()).collect());
+                let smaller = index.checked_sub(1).and_then(|before| scales[before].get().copied());
                 let solve = || smallest_scale(chance, Side::Above(rounded(v)), smaller);
-                self.scales[index].get_or_init(solve).s
+                scales[index].get_or_init(solve).s
             }
         }
     }

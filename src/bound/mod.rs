@@ -13,11 +13,13 @@
 //! | `conv` | convolutions (Theorem 4) |
 //! | `activation`, `layer` | a network as the bounds see it (1.1, 1.4) |
 //! | `ball`, `inputs`, `covering` | Theorems 1, 2 and 3 |
+//! | `network`, `store`, `batch` | many bounds at once |
 //!
 //! Moments are logarithms throughout. Infinity is a bound, NaN never is.
 
 mod activation;
 mod ball;
+mod batch;
 mod cells;
 mod conv;
 mod convex;
@@ -28,10 +30,12 @@ mod inputs;
 mod law;
 mod layer;
 mod masked;
+mod network;
 mod orders;
 mod rising;
 mod shape;
 mod special;
+mod store;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -39,6 +43,7 @@ mod trace;
 
 pub use activation::Activation;
 pub use ball::{Ball, BallState, ball_bound, ball_states};
+pub use batch::{Answer, Question, ROUNDING, Request, bounds};
 pub use cells::{Cell, ln_threshold_tail, threshold_cells, threshold_level};
 pub use conv::{grid_factor, largest_use};
 pub use convex::masked_uniform_scale;
@@ -48,6 +53,7 @@ pub use inputs::{Coefficients, Fluctuation, InputState, input_states, inputs_bou
 pub use law::{Family, Law, Side, Spread, WHOLE, ln_threshold_moment};
 pub use layer::{Layer, Prepared};
 pub use masked::Masked;
+pub use network::{Method, Network};
 pub use orders::{Best, ORDERS, norm_tail};
 pub use rising::ln_chi_square_moment;
 pub use shape::{Kernel, Part, Pruning, Shape};

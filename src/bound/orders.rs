@@ -4,12 +4,12 @@ use std::sync::OnceLock;
 
 /// Bounds are minimised over these `p` (Lemma 1.6): a minimum over fixed numbers costs nothing.
 pub const ORDERS: [usize; 31] = [
-    1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320,
-    384, 448, 512,
+    1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224,
+    256, 320, 384, 448, 512,
 ];
 
 /// The search ends after so many orders in a row that are no better.
-const PATIENCE: usize = 8;
+pub(crate) const PATIENCE: usize = 8;
 
 /// One result for each order, computed when it is first asked for.
 #[derive(Debug)]

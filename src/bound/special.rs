@@ -195,12 +195,8 @@ pub(crate) fn binomial_cdf(count: u64, len: u64, chance: f64) -> f64 {
     .clamp(0.0, 1.0)
 }
 
-/// `P(Bin(len, chance) >= count)`
-pub(crate) fn binomial_survival(count: u64, len: u64, chance: f64) -> f64 {
-    if count == 0 { 1.0 } else { binomial_cdf(len - count.min(len), len, 1.0 - chance) * f64::from(count <= len) }
-}
-
 /// The continued fraction of the incomplete beta function (Lentz), for `x` below the mean.
+#[expect(clippy::many_single_char_names, reason = "the letters of the formula")]
 fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     const TINY: f64 = 1e-300;
     let guard = |value: f64| if value.abs() < TINY { TINY } else { value };

@@ -13,7 +13,7 @@ pub(super) fn law(family: Family, scale: f64) -> Law {
     Law { family, scale }
 }
 
-/// The networks of the reference values: variance `1 / max(n, m)` in each layer, ReLU, identity at the end, no bias,
+/// The networks of the reference values: variance `1 / max(n, m)` in each layer, `relu`, identity at the end, no bias,
 /// the layers between the first and the last pruned.
 pub(super) fn network(
     (width, depth, first, last): (usize, usize, usize, usize),
@@ -21,7 +21,15 @@ pub(super) fn network(
     ratio: f64,
     pruning: impl Fn(u64) -> Pruning,
 ) -> Vec<Layer> {
-    let size = |i: usize| if i == 0 { first } else if i == depth { last } else { width };
+    let size = |i: usize| {
+        if i == 0 {
+            first
+        } else if i == depth {
+            last
+        } else {
+            width
+        }
+    };
     let layer = |i: usize| {
         let (rows, cols) = (size(i + 1), size(i));
         let longer = rows.max(cols) as f64;

@@ -22,7 +22,9 @@ fn cells_rise_and_their_tails_fall() {
         let cells = threshold_cells(k, len);
         assert!(!cells.is_empty());
         for pair in cells.windows(2) {
-            let (Side::Below(one), Side::Below(other)) = (pair[0].pruned, pair[1].pruned) else { unreachable!() };
+            let (Side::Below(one), Side::Below(other)) = (pair[0].pruned, pair[1].pruned) else {
+                unreachable!()
+            };
             assert!(one < other && other <= 1.0, "{k} {len}");
             assert!(pair[0].ln_tail >= pair[1].ln_tail, "{k} {len}");
         }

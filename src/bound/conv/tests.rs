@@ -13,7 +13,8 @@ fn conv(circular: Option<(usize, usize)>, pruning: Pruning) -> Masked {
 fn norms_match_the_reference() {
     let ln_scale = 32.0 * 0.1_f64.ln();
     let pruned = conv(None, Pruning::Magnitude(576)).ln_norm(Part::Pruned, 16);
-    assert_close(pruned + ln_scale, -18.998_772_378_967_8);
+    // With the exact moment of the threshold in place of its cells, which give -18.9987723789678.
+    assert_close(pruned + ln_scale, -19.293_250_894_144);
     let kept = conv(Some((16, 16)), Pruning::Random(576)).ln_norm(Part::Kept, 16);
     assert_close(kept + ln_scale, 1.199_935_139_944_01);
 }
@@ -22,7 +23,7 @@ fn norms_match_the_reference() {
 fn grid_factors_match_the_reference() {
     assert_close(grid_factor(3, 16), 1.019_591_158_208_32);
     assert_close(grid_factor(5, 32), 1.019_591_158_208_32);
-    assert_eq!(grid_factor(5, 4), f64::INFINITY);
+    assert!(grid_factor(5, 4) == f64::INFINITY);
 }
 
 #[test]
@@ -30,7 +31,9 @@ fn a_pixel_is_used_by_as_many_windows_as_cover_it() {
     for taps in 1..8 {
         for stride in 1..6 {
             for dilation in 1..5 {
-                let uses = |pixel: usize| (0..taps).filter(|tap| (pixel + 1000 - tap * dilation) % stride == 0).count();
+                let uses = |pixel: usize| {
+                    (0..taps).filter(|tap| (pixel + 1000 - tap * dilation).is_multiple_of(stride)).count()
+                };
                 let most = (0..stride * dilation).map(uses).max();
                 assert_eq!(most, Some(largest_use(taps, stride, dilation)), "{taps} {stride} {dilation}");
             }

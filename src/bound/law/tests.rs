@@ -7,12 +7,36 @@ const ABOVE: fn(f64) -> Side = Side::Above;
 #[test]
 fn moments_match_the_reference() {
     let rows = [
-        (Family::Uniform, 0.3, [(-3.506_557_897_319_98, -0.769_308_541_525_509), (-11.877_797_176_113_1, -4.297_504_130_137_12)]),
-        (Family::Uniform, 0.9, [(-1.309_333_319_983_76, -0.101_663_653_776_5), (-5.286_123_444_104_48, -3.002_031_884_022_6)]),
-        (Family::Normal, 0.3, [(-3.025_822_769_912_44, 0.342_012_609_620_074), (-10.409_190_371_453_6, 0.356_665_897_674_275)]),
-        (Family::Normal, 0.9, [(-0.473_183_906_354_772, 1.479_980_641_929_09), (-2.311_976_581_717_49, 2.209_198_467_089_18)]),
-        (Family::Laplace, 0.3, [(-3.252_504_349_837_5, 1.044_003_646_165_29), (-10.977_804_149_514_1, 4.227_875_848_118_16)]),
-        (Family::Laplace, 0.9, [(-0.106_233_525_813_717, 2.477_132_198_277_44), (-0.688_854_193_498_169, 6.164_326_166_186_87)]),
+        (
+            Family::Uniform,
+            0.3,
+            [(-3.506_557_897_319_98, -0.769_308_541_525_509), (-11.877_797_176_113_1, -4.297_504_130_137_12)],
+        ),
+        (
+            Family::Uniform,
+            0.9,
+            [(-1.309_333_319_983_76, -0.101_663_653_776_5), (-5.286_123_444_104_48, -3.002_031_884_022_6)],
+        ),
+        (
+            Family::Normal,
+            0.3,
+            [(-3.025_822_769_912_44, 0.342_012_609_620_074), (-10.409_190_371_453_6, 0.356_665_897_674_275)],
+        ),
+        (
+            Family::Normal,
+            0.9,
+            [(-0.473_183_906_354_772, 1.479_980_641_929_09), (-2.311_976_581_717_49, 2.209_198_467_089_18)],
+        ),
+        (
+            Family::Laplace,
+            0.3,
+            [(-3.252_504_349_837_5, 1.044_003_646_165_29), (-10.977_804_149_514_1, 4.227_875_848_118_16)],
+        ),
+        (
+            Family::Laplace,
+            0.9,
+            [(-0.106_233_525_813_717, 2.477_132_198_277_44), (-0.688_854_193_498_169, 6.164_326_166_186_87)],
+        ),
     ];
     for (family, v, moments) in rows {
         for (k, (below, above)) in [1, 3].into_iter().zip(moments) {
@@ -88,8 +112,8 @@ fn quantiles_and_levels_are_inverse() {
         }
         assert!(family.quantile(0.0).abs() < f64::MIN_POSITIVE);
     }
-    assert_eq!(Family::Normal.largest(), f64::INFINITY);
-    assert_eq!(Family::Laplace.largest(), f64::INFINITY);
+    assert!(Family::Normal.largest() == f64::INFINITY);
+    assert!(Family::Laplace.largest() == f64::INFINITY);
 }
 
 #[test]
@@ -106,7 +130,8 @@ fn the_threshold_moment_is_that_of_a_beta_variable() {
 #[test]
 fn a_fine_table_is_just_above_its_law() {
     let levels: Vec<f64> = (1..=4000).map(|i| f64::from(i) / 4000.0).collect();
-    let table = Family::Table(Arc::new(Table::new(levels.clone(), levels).unwrap_or_else(|e| unreachable!("{e}"))));
+    let table =
+        Family::Table(Arc::new(Table::new(levels.clone(), levels).unwrap_or_else(|e| unreachable!("{e}"))));
     for v in [0.013, 0.1, 0.5, 0.77, 0.999, 1.0] {
         for k in [1, 2, 8, 40] {
             for side in [BELOW(v), ABOVE(v)] {

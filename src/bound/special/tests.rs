@@ -10,7 +10,10 @@ fn tails_are_sums_of_probabilities() {
                 sum += ln_binomial(count as f64, len as f64, chance).exp();
                 let got = binomial_cdf(count, len, chance);
                 // Smaller tails are taken by their exponential bound.
-                assert!(sum < 1e-30 || (got - sum).abs() <= 1e-12 * sum, "{count} {len} {chance}: {got} {sum}");
+                assert!(
+                    sum < 1e-30 || (got - sum).abs() <= 1e-12 * sum,
+                    "{count} {len} {chance}: {got} {sum}"
+                );
             }
         }
     }
@@ -25,7 +28,13 @@ fn tails_of_large_counts_match_known_digits() {
     }
 }
 
-const LARGE_TAILS: [(u64, u64, f64, f64); 0] = [];
+const LARGE_TAILS: [(u64, u64, f64, f64); 5] = [
+    (500_000, 1_000_000, 0.5, 0.500_398_942_180_665_9),
+    (500_000, 1_000_000, 0.502, 3.180_305_604_909_645e-5),
+    (104_857, 1_048_576, 0.1015, 1.722_249_606_899_119_2e-7),
+    (50_000_000, 100_000_000, 0.5002, 3.168_460_477_262_714e-5),
+    (300_000_000, 1_000_000_000, 0.30003, 0.019_220_640_975_243_88),
+];
 
 #[test]
 fn the_inverse_error_function_inverts() {
@@ -36,16 +45,16 @@ fn the_inverse_error_function_inverts() {
         let v: f64 = 1.0 - rest;
         assert_close(libm::erfc(erf_inv(v)), 1.0 - v);
     }
-    assert_eq!(erf_inv(1.0), f64::INFINITY);
+    assert!(erf_inv(1.0) == f64::INFINITY);
 }
 
 #[test]
 fn logarithms_of_sums_do_not_overflow() {
     assert_close(ln_add(1000.0, 1000.0), 1000.0 + LN_2);
     assert_close(ln_sub(1000.0 + LN_2, 1000.0), 1000.0);
-    assert_eq!(ln_add(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
-    assert_eq!(ln_sub(3.0, 3.0), f64::NEG_INFINITY);
-    assert_eq!(ln_add(f64::INFINITY, f64::NEG_INFINITY), f64::INFINITY);
+    assert!(ln_add(f64::NEG_INFINITY, f64::NEG_INFINITY) == f64::NEG_INFINITY);
+    assert!(ln_sub(3.0, 3.0) == f64::NEG_INFINITY);
+    assert!(ln_add(f64::INFINITY, f64::NEG_INFINITY) == f64::INFINITY);
     assert!(times(0.0, f64::INFINITY) == 0.0);
 }
 
@@ -53,7 +62,7 @@ fn logarithms_of_sums_do_not_overflow() {
 fn the_birthday_penalty_keeps_its_digits() {
     assert_close(ln_birthday(3.0, 2), 1.5_f64.ln());
     assert_close(ln_birthday(1e12, 2), 1e-12);
-    assert_eq!(ln_birthday(3.0, 4), f64::INFINITY);
+    assert!(ln_birthday(3.0, 4) == f64::INFINITY);
     assert!(ln_birthday(3.0, 1).abs() < f64::MIN_POSITIVE);
 }
 
@@ -61,7 +70,7 @@ fn the_birthday_penalty_keeps_its_digits() {
 fn relative_entropy_is_zero_at_itself_alone() {
     assert!(relative_entropy(0.3, 0.3) == 0.0);
     assert_close(relative_entropy(0.0, 0.25), -(0.75_f64.ln()));
-    assert_eq!(relative_entropy(0.5, 1.0), f64::INFINITY);
+    assert!(relative_entropy(0.5, 1.0) == f64::INFINITY);
 }
 
 #[test]
