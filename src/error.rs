@@ -73,9 +73,9 @@ pub enum Error {
         /// The first row-major index that holds NaN.
         index: usize,
     },
-    /// A number outside its range.
+    /// A number that makes no sense.
     #[error("{parameter} must be {expected}, got {got}")]
-    OutOfRange {
+    NotAllowed {
         /// Name of the parameter.
         parameter: &'static str,
         /// What is allowed.
@@ -83,6 +83,33 @@ pub enum Error {
         /// The value given.
         got: f64,
     },
+    /// A number outside its range, NaN included.
+    #[error("{name} must be between {low} and {high}, got {got}")]
+    OutOfRange {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        got: f64,
+        /// The least value allowed.
+        low: f64,
+        /// The largest.
+        high: f64,
+    },
+    /// An activation that the bounds do not know.
+    #[error(
+        "activation must be identity, linear, relu, relu6, hardtanh, tanh, softsign, leaky_relu, gelu, gelu_tanh, \
+         silu, mish, sigmoid, softplus, elu, selu or hardswish, got {name}"
+    )]
+    UnknownActivation {
+        /// The name given.
+        name: String,
+    },
+    /// A table of quantiles that describes no law.
+    #[error(
+        "a table needs as many levels as quantiles, the levels rising strictly from above 0 to 1, the quantiles finite \
+         and not falling, the last above 0"
+    )]
+    BadTable,
     /// Two lengths that must agree.
     #[error("{name}: expected {expected} {what}, got {got}")]
     LengthMismatch {
@@ -132,4 +159,14 @@ pub enum Error {
     /// Checkpoints are little-endian and read without conversion.
     #[error("checkpoints need a little-endian machine, got a big-endian one")]
     BigEndianMachine,
+}
+
+impl Error {
+    /// The value, where it is in `low..=high`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] elsewhere, and for NaN.
+    pub(crate) fn check_range(name: &'static str, got: f64, low: f64, high: f64) -> Result<f64> {
+        if (low..=high).contains(&got) { Ok(got) } else { Err(Self::OutOfRange { name, got, low, high }) }
+    }
 }

@@ -11,6 +11,7 @@
 //! | [`norm`] | norms of a matrix, of its kept and of its removed part, each with what it guarantees |
 //! | [`select`] | keeping entries by score |
 //! | [`sample`] | random masks and their versioned stream |
+//! | [`bound`] | how far a pruned network can be from the original, for random weights |
 //! | [`plan`] | one request over many arrays: decided once, emitted anywhere |
 //! | [`checkpoint`] | safetensors in and out, streamed |
 //! | [`parallel`] | threads, the stop switch, progress |
@@ -22,6 +23,7 @@
 //! index is kept first, and across arrays the earlier array. *N:M* keeps N of each M. *Scope* is what competes
 //! for one budget: a row of the matrix view, an array, or everything given.
 
+pub mod bound;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;

@@ -1,14 +1,16 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self, TypeAlias, final
+from typing import Self, TypeAlias, TypedDict, final
 
-from numpy import uint8, unsignedinteger
+from numpy import float64, uint8, uint32, uint64, unsignedinteger
 from numpy.typing import NDArray
 
 __all__ = [
+    "BoundNetwork",
     "Checkpoint",
     "__version__",
     "apply",
+    "bound_estimate",
     "get_num_threads",
     "norms",
     "num_pruned",
@@ -116,3 +118,35 @@ class Checkpoint:
         self, places: list[tuple[int, int]], progress: Callable[[int], None] | None
     ) -> tuple[list[_Facts], _Facts]: ...
     def num_passed(self, places: list[tuple[int, int]]) -> int: ...
+
+# Bounds
+_Law: TypeAlias = tuple[str, float, tuple[list[float], list[float]] | None]
+
+class _Layer(TypedDict):
+    rows: int
+    cols: int
+    taps: tuple[int, int]
+    circular: tuple[int, int] | None
+    positions: int
+    uses: int
+    law: int
+    activation: str
+    parameter: float
+    bias: float
+
+@final
+class BoundNetwork:
+    def __new__(cls, laws: list[_Law], layers: list[_Layer], dimension: int | None) -> Self: ...
+    def sizes(self) -> list[int]: ...
+
+def bound_estimate(
+    nets: list[BoundNetwork],
+    network: NDArray[uint32],
+    counts: NDArray[uint64],
+    methods: NDArray[uint8],
+    delta: NDArray[float64],
+    radius: NDArray[float64],
+    inputs: NDArray[float64],
+    theorem: str,
+    progress: Callable[[int], None] | None,
+) -> tuple[NDArray[float64], NDArray[uint32], NDArray[uint8]]: ...

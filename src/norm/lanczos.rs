@@ -31,15 +31,15 @@ impl Default for Random {
 
 impl Random {
     /// # Errors
-    /// [`crate::Error::OutOfRange`] for a `delta` or a `slack` that is not above 0 and below 1, or no start.
+    /// [`crate::Error::NotAllowed`] for a `delta` or a `slack` that is not above 0 and below 1, or no start.
     pub fn checked(self) -> Result<Self> {
         for (parameter, got) in [("delta", self.delta), ("slack", self.slack)] {
             if !(got > 0.0 && got < 1.0) {
-                return Err(crate::Error::OutOfRange { parameter, expected: "above 0 and below 1", got });
+                return Err(crate::Error::NotAllowed { parameter, expected: "above 0 and below 1", got });
             }
         }
         if self.starts == 0 {
-            return Err(crate::Error::OutOfRange { parameter: "starts", expected: "at least 1", got: 0.0 });
+            return Err(crate::Error::NotAllowed { parameter: "starts", expected: "at least 1", got: 0.0 });
         }
         Ok(self)
     }

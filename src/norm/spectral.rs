@@ -94,7 +94,7 @@ impl Default for Settings {
 /// The norms that `which` names, in its order.
 ///
 /// # Errors
-/// [`crate::Error::NanEntry`] for a NaN that counts; [`crate::Error::OutOfRange`] for settings that are none;
+/// [`crate::Error::NanEntry`] for a NaN that counts; [`crate::Error::NotAllowed`] for settings that are none;
 /// [`crate::Error::Interrupted`]; those of the source.
 pub fn norms(
     matrix: &Matrix<'_>,

@@ -16,7 +16,10 @@ impl From<Error> for PyErr {
             | Error::NotDivisible { .. }
             | Error::Nan { .. }
             | Error::NanEntry { .. }
+            | Error::NotAllowed { .. }
             | Error::OutOfRange { .. }
+            | Error::UnknownActivation { .. }
+            | Error::BadTable
             | Error::LengthMismatch { .. }
             | Error::Malformed { .. } => PyValueError::new_err(message),
             Error::Changed { .. } | Error::BigEndianMachine | Error::Threads { .. } => {

@@ -1,6 +1,7 @@
 //! The extension module: transcription between Python and the core. No loop over entries lives here.
 
 mod arrays;
+mod bound;
 mod call;
 mod checkpoint;
 mod errors;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 /// The extension behind `rustprune`. Private: use the functions of the package.
 #[pymodule]
 mod _rustprune {
+    #[pymodule_export]
+    use super::bound::{BoundNetwork, bound_estimate};
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
     #[pymodule_export]

@@ -1,0 +1,254 @@
+//! Many bounds at once, on all threads, with what they share computed once.
+
+use std::collections::HashMap;
+
+use super::ball::{Ball, ln_ball_gap};
+use super::covering::{Net, dimension};
+use super::inputs::ln_input_gap;
+use super::layer::Prepared;
+use super::network::{Method, Network};
+use super::orders::{Best, ORDERS, PATIENCE, epsilon};
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::parallel::{Context, for_each};
+
+/// What computed bounds are raised by, relatively, against the rounding of all that leads to them.
+pub const ROUNDING: f64 = 1e-9;
+
+/// Networks that are made ready before the threads get to work on them.
+const ROOM: usize = 4096;
+
+/// Which bound is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Over the ball: Theorem 1.
+    Ball,
+    /// At so many fixed inputs: Theorem 2.
+    Inputs,
+    /// Over the ball: Theorem 3.
+    Covering,
+    /// Over the ball: the smaller of Theorems 1 and 3.
+    Best,
+}
+
+impl Question {
+    /// The theorems that answer it.
+    fn theorems(self) -> &'static [u8] {
+        match self {
+            Self::Ball => &[1],
+            Self::Inputs => &[2],
+            Self::Covering => &[3],
+            Self::Best => &[1, 3],
+        }
+    }
+}
+
+/// One bound asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The position of its network.
+    pub network: usize,
+    /// How many weights are pruned in each layer.
+    pub counts: &'a [u64],
+    /// How they are chosen.
+    pub method: Method,
+    /// The chance with which the bound may fail, above 0, at most 1.
+    pub delta: f64,
+    /// The largest norm of an input, at least 0.
+    pub radius: f64,
+    /// The number of inputs, at least 1; only for [`Question::Inputs`].
+    pub inputs: f64,
+}
+
+/// A bound, raised by [`ROUNDING`], and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The bound; infinite where there is none.
+    pub epsilon: f64,
+    /// The order of its moments, zero where there is none.
+    pub p: usize,
+    /// The number of its theorem.
+    pub theorem: u8,
+}
+
+/// Requests that differ only in numbers that enter at the end.
+#[derive(PartialEq, Eq, Hash)]
+struct Key<'a> {
+    network: usize,
+    method: Method,
+    counts: &'a [u64],
+    radius: u64,
+}
+
+/// The requests of one key, and their answers.
+struct Group {
+    layers: Vec<Prepared>,
+    dimension: Option<usize>,
+    /// The radius of the moments: one where bounds are proportional to it.
+    radius: f64,
+    /// `ln` of the inputs over delta, and of the factor from that radius to the one asked for.
+    ends: Vec<(f64, f64)>,
+    members: Vec<usize>,
+    answers: Vec<(Best, u8)>,
+}
+
+/// Bounds for all requests.
+///
+/// # Errors
+/// [`Error::OutOfRange`] and [`Error::CountOutOfRange`] for requests that make no sense, before anything is computed;
+/// [`Error::Interrupted`].
+pub fn bounds(
+    networks: &[Network],
+    requests: &[Request<'_>],
+    question: Question,
+    ctx: &Context<'_>,
+) -> Result<Vec<Answer>> {
+    requests.iter().try_for_each(|request| check(networks, request))?;
+    let mut answers = vec![Answer { epsilon: f64::INFINITY, p: 0, theorem: 0 }; requests.len()];
+    let mut store = Store::default();
+    for keys in grouped(networks, requests).chunks(ROOM) {
+        store.trim();
+        let prepare = |(key, members): &(Key<'_>, Vec<usize>)| {
+            Group::new(networks, requests, key, members, question, &mut store)
+        };
+        let mut groups = keys.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        for_each(
+            &mut groups,
+            ctx,
+            || (),
+            |(), group| {
+                group.answer(question);
+                ctx.advance(group.members.len());
+                Ok(())
+            },
+        )?;
+        for group in groups {
+            for (member, (best, theorem)) in group.members.into_iter().zip(group.answers) {
+                let epsilon = epsilon(best.ln_epsilon) * (1.0 + ROUNDING);
+                answers[member] = Answer { epsilon, p: best.p, theorem };
+            }
+        }
+    }
+    Ok(answers)
+}
+
+fn check(networks: &[Network], request: &Request<'_>) -> Result<()> {
+    let last = networks.len().saturating_sub(1) as f64;
+    Error::check_range("position of a network", request.network as f64, 0.0, last)?;
+    Error::check_range("delta", request.delta, f64::from_bits(1), 1.0)?;
+    Error::check_range("radius", request.radius, 0.0, f64::MAX)?;
+    Error::check_range("inputs", request.inputs, 1.0, f64::MAX)?;
+    let layers = networks[request.network].layers();
+    for (layer, &count) in layers.iter().zip(request.counts) {
+        let len = layer.shape.len();
+        if count > len {
+            return Err(Error::CountOutOfRange { got: count, len, group: "a layer" });
+        }
+    }
+    Ok(())
+}
+
+/// The requests by their keys, in the order in which these first appear.
+fn grouped<'a>(networks: &[Network], requests: &[Request<'a>]) -> Vec<(Key<'a>, Vec<usize>)> {
+    let homogeneous: Vec<bool> = networks.iter().map(Network::is_homogeneous).collect();
+    let mut places: HashMap<Key<'a>, usize> = HashMap::new();
+    let mut members: Vec<Vec<usize>> = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        let free = homogeneous[request.network] && request.radius > 0.0;
+        let radius = if free { 1.0 } else { request.radius };
+        let Request { network, method, counts, .. } = *request;
+        let counts = &counts[..counts.len().min(networks[network].layers().len())];
+        let place =
+            *places.entry(Key { network, method, counts, radius: radius.to_bits() }).or_insert_with(|| {
+                members.push(Vec::new());
+                members.len() - 1
+            });
+        members[place].push(index);
+    }
+    let mut keys: Vec<(usize, Key<'a>)> = places.into_iter().map(|(key, place)| (place, key)).collect();
+    keys.sort_unstable_by_key(|(place, _)| *place);
+    keys.into_iter().map(|(_, key)| key).zip(members).collect()
+}
+
+impl Group {
+    fn new(
+        networks: &[Network],
+        requests: &[Request<'_>],
+        key: &Key<'_>,
+        members: &[usize],
+        question: Question,
+        store: &mut Store,
+    ) -> Result<Self> {
+        let network = &networks[key.network];
+        let layers = network.pruned(key.counts, key.method)?;
+        let radius = f64::from_bits(key.radius);
+        let end = |&member: &usize| {
+            let Request { delta, radius: asked, inputs, .. } = requests[member];
+            let inputs = if question == Question::Inputs { inputs } else { 1.0 };
+            let ln_radius = if asked > 0.0 { asked.ln() - radius.ln() } else { 0.0 };
+            (inputs.ln() - delta.ln(), ln_radius)
+        };
+        Ok(Self {
+            layers: layers.into_iter().map(|layer| store.prepare(layer)).collect(),
+            dimension: network.dimension,
+            radius,
+            ends: members.iter().map(end).collect(),
+            members: members.to_vec(),
+            answers: Vec::new(),
+        })
+    }
+
+    fn answer(&mut self, question: Question) {
+        self.answers = vec![(Best::NONE, question.theorems()[0]); self.members.len()];
+        if self.layers.iter().all(|layer| layer.masked.is_none()) {
+            let nothing = Best { ln_epsilon: f64::NEG_INFINITY, p: ORDERS[0] };
+            self.answers.iter_mut().for_each(|answer| answer.0 = nothing);
+            return;
+        }
+        for &theorem in question.theorems() {
+            let minima = minima(&self.ends, |p| self.ln_gap(theorem, p));
+            for (answer, best) in self.answers.iter_mut().zip(minima) {
+                if best.ln_epsilon < answer.0.ln_epsilon {
+                    *answer = (best, theorem);
+                }
+            }
+        }
+    }
+
+    fn ln_gap(&self, theorem: u8, p: usize) -> f64 {
+        let ball = Ball { radius: self.radius, dimension: self.dimension };
+        match theorem {
+            1 => ln_ball_gap(&self.layers, ball, p),
+            2 => ln_input_gap(&self.layers, self.radius, p),
+            _ => dimension(&self.layers, ball).map_or(f64::INFINITY, |dimension| {
+                Net::new(&self.layers, self.radius, p).ln_ball_gap(self.radius, dimension, p)
+            }),
+        }
+    }
+}
+
+/// For each end the least bound over the orders; each order is computed once, while any end still asks for it.
+fn minima(ends: &[(f64, f64)], mut ln_gap: impl FnMut(usize) -> f64) -> Vec<Best> {
+    let mut found: Vec<(Best, usize)> = vec![(Best::NONE, 0); ends.len()];
+    for p in ORDERS {
+        if found.iter().all(|(_, worse)| *worse >= PATIENCE) {
+            break;
+        }
+        let ln_gap = ln_gap(p);
+        for ((best, worse), (ln_chance, ln_radius)) in found.iter_mut().zip(ends) {
+            if *worse >= PATIENCE {
+                continue;
+            }
+            let ln_epsilon = ln_gap + ln_radius + ln_chance / (2 * p) as f64;
+            if ln_epsilon < best.ln_epsilon {
+                (*best, *worse) = (Best { ln_epsilon, p }, 0);
+            } else {
+                *worse += 1;
+            }
+        }
+    }
+    found.into_iter().map(|(best, _)| best).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use super::*;
+use crate::bound::testing::{assert_close, network, reference_networks};
+use crate::bound::{Ball, Family, Pruning, ball_bound, covering_bound, inputs_bound};
+use crate::parallel::Switches;
+
+fn reference() -> (Network, Vec<u64>) {
+    let layers = network((64, 3, 64, 10), &Family::Uniform, 0.0, Pruning::Magnitude);
+    (Network::new(layers, None).unwrap_or_else(|e| unreachable!("{e}")), vec![0, 2048, 0])
+}
+
+fn ask(networks: &[Network], requests: &[Request<'_>], question: Question) -> Vec<Answer> {
+    bounds(networks, requests, question, &Switches::default().context())
+        .unwrap_or_else(|e| unreachable!("{e}"))
+}
+
+#[test]
+fn answers_are_those_of_the_theorems() {
+    let (network, counts) = reference();
+    let single = &reference_networks()[0];
+    let mut requests = Vec::new();
+    for delta in [0.5, 0.01, 1e-12] {
+        for radius in [0.0, 1e-200, 1.0, 3.0] {
+            requests.push(Request {
+                network: 0,
+                counts: &counts,
+                method: Method::Magnitude,
+                delta,
+                radius,
+                inputs: 7.0,
+            });
+        }
+    }
+    for question in [Question::Ball, Question::Inputs, Question::Covering, Question::Best] {
+        let answers = ask(std::slice::from_ref(&network), &requests, question);
+        for (request, answer) in requests.iter().zip(answers) {
+            let ball = Ball { radius: request.radius, dimension: None };
+            let best = match answer.theorem {
+                1 => ball_bound(single, ball, request.delta),
+                2 => inputs_bound(single, request.radius, 7.0, request.delta),
+                _ => covering_bound(single, ball, request.delta),
+            };
+            assert_close(answer.epsilon, best.epsilon() * (1.0 + ROUNDING));
+        }
+    }
+}
+
+#[test]
+fn nothing_pruned_is_no_gap() {
+    let (network, _) = reference();
+    let request =
+        Request { network: 0, counts: &[], method: Method::Random, delta: 0.1, radius: 1.0, inputs: 1.0 };
+    for question in [Question::Ball, Question::Inputs, Question::Covering, Question::Best] {
+        assert!(ask(std::slice::from_ref(&network), &[request], question)[0].epsilon == 0.0);
+    }
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let (network, counts) = reference();
+    let good =
+        Request { network: 0, counts: &counts, method: Method::Random, delta: 0.1, radius: 1.0, inputs: 1.0 };
+    let bad = [
+        Request { network: 1, ..good },
+        Request { delta: 0.0, ..good },
+        Request { delta: 1.5, ..good },
+        Request { delta: f64::NAN, ..good },
+        Request { radius: -1.0, ..good },
+        Request { radius: f64::INFINITY, ..good },
+        Request { inputs: 0.5, ..good },
+        Request { counts: &[5000], ..good },
+    ];
+    for request in bad {
+        let switches = Switches::default();
+        assert!(
+            bounds(std::slice::from_ref(&network), &[request], Question::Best, &switches.context()).is_err()
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! A-priori bounds: how far a pruned network can be from the original, for random weights.
+//!
+//! Statements carry the numbers of the theory page. Each file holds one of them and what it needs:
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `law`, `table` | what is needed of the law of the weights (Definition 1.2) |
+//! | `trace` | moments of Gaussian matrices and the comparison with others (2.1 to 2.8) |
+//! | `cells` | averages over the threshold of magnitude pruning (2.9, 2.10) |
+//! | `few` | very few nonzero entries (2.13) |
+//! | `convex` | Gaussians above masked uniform weights (2.14) |
+//! | `shape`, `dense`, `masked` | norms of a matrix, of its parts, and of both together (2.4 to 2.17) |
+//! | `conv` | convolutions (Theorem 4) |
+//! | `activation`, `layer` | a network as the bounds see it (1.1, 1.4) |
+//! | `ball`, `inputs`, `covering` | Theorems 1, 2 and 3 |
+//! | `network`, `store`, `batch` | many bounds at once |
+//!
+//! Moments are logarithms throughout. Infinity is a bound, NaN never is.
+
+mod activation;
+mod ball;
+mod batch;
+mod cells;
+mod conv;
+mod convex;
+mod covering;
+mod dense;
+mod few;
+mod inputs;
+mod law;
+mod layer;
+mod masked;
+mod network;
+mod orders;
+mod rising;
+mod shape;
+mod special;
+mod store;
+mod table;
+#[cfg(test)]
+mod testing;
+mod trace;
+
+pub use activation::Activation;
+pub use ball::{Ball, BallState, ball_bound, ball_states};
+pub use batch::{Answer, Question, ROUNDING, Request, bounds};
+pub use cells::{Cell, ln_threshold_tail, threshold_cells, threshold_level};
+pub use conv::{grid_factor, largest_use};
+pub use convex::masked_uniform_scale;
+pub use covering::covering_bound;
+pub use dense::Dense;
+pub use inputs::{Coefficients, Fluctuation, InputState, input_states, inputs_bound};
+pub use law::{Family, Law, Side, Spread, WHOLE, ln_threshold_moment};
+pub use layer::{Layer, Prepared};
+pub use masked::Masked;
+pub use network::{Method, Network};
+pub use orders::{Best, ORDERS, norm_tail};
+pub use rising::ln_chi_square_moment;
+pub use shape::{Kernel, Part, Pruning, Shape};
+pub use table::Table;
+pub use trace::{
+    GaussianTrace, chi_norm, effective_len, effective_size, gaussian_norm, ln_gaussian_sup_moment,
+    ln_profile_trace, ln_trace, one_sided_moment,
+};

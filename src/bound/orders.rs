@@ -1,0 +1,85 @@
+//! The orders `p` of moments that are tried, and results kept for each.
+
+use std::sync::OnceLock;
+
+/// Bounds are minimised over these `p` (Lemma 1.6): a minimum over fixed numbers costs nothing.
+pub const ORDERS: [usize; 31] = [
+    1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224,
+    256, 320, 384, 448, 512,
+];
+
+/// The search ends after so many orders in a row that are no better.
+pub(crate) const PATIENCE: usize = 8;
+
+/// One result for each order, computed when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct Slots<T>([OnceLock<T>; ORDERS.len()]);
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| OnceLock::new()))
+    }
+}
+
+impl<T: Copy> Slots<T> {
+    /// The result of order `p`; computed each time for an order that is not tried.
+    pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> T) -> T {
+        match ORDERS.binary_search(&p) {
+            Ok(slot) => *self.0[slot].get_or_init(compute),
+            Err(_) => compute(),
+        }
+    }
+}
+
+/// The `2p`-norm from the logarithm of the `2p`-th moment.
+pub(crate) fn root(ln_moment: f64, p: usize) -> f64 {
+    (ln_moment / (2 * p) as f64).exp()
+}
+
+/// A bound that holds with the chance asked for, and the order that gave it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Best {
+    /// `ln` of the bound; infinite where there is none.
+    pub ln_epsilon: f64,
+    /// The order, zero where there is none.
+    pub p: usize,
+}
+
+impl Best {
+    /// No bound.
+    pub const NONE: Self = Self { ln_epsilon: f64::INFINITY, p: 0 };
+
+    /// The bound itself: never rounded down to zero.
+    #[must_use]
+    pub fn epsilon(self) -> f64 {
+        epsilon(self.ln_epsilon)
+    }
+}
+
+/// `e^ln`, at least the smallest positive number unless it is exactly zero.
+pub(crate) fn epsilon(ln: f64) -> f64 {
+    if ln == f64::NEG_INFINITY { 0.0 } else { ln.exp().max(f64::from_bits(1)) }
+}
+
+/// The least of `ln_bound` over the orders, which rise until several in a row are no better.
+pub(crate) fn best(mut ln_bound: impl FnMut(usize) -> f64) -> Best {
+    let (mut best, mut worse) = (Best::NONE, 0);
+    for p in ORDERS {
+        let ln_epsilon = ln_bound(p);
+        if ln_epsilon < best.ln_epsilon {
+            (best, worse) = (Best { ln_epsilon, p }, 0);
+        } else {
+            worse += 1;
+            if worse >= PATIENCE {
+                break;
+            }
+        }
+    }
+    best
+}
+
+/// The least tail bound of one matrix: `P(||X|| > t) <= delta` from `ln E ||X||^{2p}` (Lemma 1.6).
+#[must_use]
+pub fn norm_tail(delta: f64, ln_norm: impl Fn(usize) -> f64) -> Best {
+    best(|p| (ln_norm(p) - delta.ln()) / (2 * p) as f64)
+}

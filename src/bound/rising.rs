@@ -1,0 +1,79 @@
+//! Moments of a chi-squared variable whose degrees of freedom are binomial (Lemma 3.1).
+
+use std::f64::consts::LN_2;
+use std::sync::LazyLock;
+
+use super::orders::ORDERS;
+use super::special::{ln_factorial, ln_product};
+
+/// `Q_p(n, x) = E prod_{j<p} (K + 2j)`, `K ~ Bin(n, x)`, by its logarithm.
+///
+/// With `E C(K, i) = C(n, i) x^i` the product is a sum of `p` positive terms,
+/// `Q_p = 2^p p! sum_i b(p, i) C(n, i) x^i`, where `sum_p b(p, i) t^p = ((1-t)^{-1/2} - 1)^i`: no sum over the `n`
+/// values of `K`.
+#[must_use]
+pub fn ln_chi_square_moment(rows: usize, share: f64, p: usize) -> f64 {
+    if share >= 1.0 {
+        return ln_product((0..p).map(|j| (rows + 2 * j) as f64));
+    }
+    let scale = p as f64 * LN_2 + ln_factorial(p);
+    match ROWS.binary_search_by_key(&p, |(order, _)| *order) {
+        Ok(at) => scale + ln_sum(&ROWS[at].1, rows, share),
+        Err(_) => scale + ln_sum(&coefficients(p), rows, share),
+    }
+}
+
+/// `ln sum_i b_i C(rows, i) share^i`
+fn ln_sum(coefficients: &[f64], rows: usize, share: f64) -> f64 {
+    const LARGE: f64 = 1e100;
+    let (mut sum, mut term, mut scale) = (0.0, 1.0, 0.0);
+    for (i, b) in coefficients.iter().enumerate().skip(1).take(rows) {
+        term *= share * ((rows - i + 1) as f64 / i as f64);
+        sum += b * term;
+        if term > LARGE {
+            (sum, term) = (sum / LARGE, term / LARGE);
+            scale += LARGE.ln();
+        }
+    }
+    sum.ln() + scale
+}
+
+/// The rows of the orders that are tried, and of twice them.
+static ROWS: LazyLock<Vec<(usize, Vec<f64>)>> = LazyLock::new(|| {
+    let last = 2 * ORDERS[ORDERS.len() - 1];
+    let is_used = |p: usize| ORDERS.contains(&p) || (p.is_multiple_of(2) && ORDERS.contains(&(p / 2)));
+    let rows = Rows::default().enumerate().take(last + 1).filter(|(p, _)| is_used(*p));
+    rows.collect()
+});
+
+fn coefficients(p: usize) -> Vec<f64> {
+    Rows::default().nth(p).unwrap_or_default()
+}
+
+/// `b(p, 0..=p)` for `p = 0, 1, ..`: `2(p+1) b(p+1, i) = i b(p, i-1) + (i+2p) b(p, i)`.
+#[derive(Default)]
+struct Rows(Option<Vec<f64>>);
+
+impl Iterator for Rows {
+    type Item = Vec<f64>;
+
+    fn next(&mut self) -> Option<Vec<f64>> {
+        let next = match &self.0 {
+            None => vec![1.0],
+            Some(row) => {
+                let p = row.len() - 1;
+                let at = |i: usize| row.get(i).copied().unwrap_or(0.0);
+                let entry = |i: usize| {
+                    let from_left = if i == 0 { 0.0 } else { i as f64 * at(i - 1) };
+                    (from_left + (i + 2 * p) as f64 * at(i)) / (2 * (p + 1)) as f64
+                };
+                (0..=p + 1).map(entry).collect()
+            }
+        };
+        self.0.replace(next.clone());
+        Some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! What networks with equal layers share: a matrix is known by its shape, the family of its law and what is pruned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::dense::Dense;
+use super::inputs::Fluctuation;
+use super::law::Family;
+use super::layer::{Layer, Prepared};
+use super::masked::Masked;
+use super::shape::{Pruning, Shape};
+
+type DenseKey = (Shape, usize);
+type MaskedKey = (DenseKey, u8, [u64; 2]);
+
+/// Matrices by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    dense: HashMap<DenseKey, Arc<Dense>>,
+    masked: HashMap<MaskedKey, Arc<Masked>>,
+    fluctuations: HashMap<(DenseKey, Option<MaskedKey>, u64), Arc<Fluctuation>>,
+}
+
+/// Pruned matrices kept: each holds some kilobytes.
+const MOST: usize = 1 << 14;
+
+impl Store {
+    /// The layer, with what it shares.
+    pub fn prepare(&mut self, layer: Layer) -> Prepared {
+        let dense_key = (layer.shape, family_key(&layer.law.family));
+        let new_dense = || Arc::new(Dense::new(layer.shape, layer.law.family.clone()));
+        let dense = Arc::clone(self.dense.entry(dense_key).or_insert_with(new_dense));
+        let masked_key = layer.is_pruned().then(|| (dense_key, kind(layer.pruning), numbers(layer.pruning)));
+        let masked = masked_key.map(|key| {
+            let new_masked = || Arc::new(Masked::new(Arc::clone(&dense), layer.pruning));
+            Arc::clone(self.masked.entry(key).or_insert_with(new_masked))
+        });
+        let mut fluctuation = |key: Option<MaskedKey>, masked: Option<&Arc<Masked>>, half: f64| {
+            let new = || Arc::new(Fluctuation::new(Arc::clone(&dense), masked.cloned(), half));
+            Arc::clone(self.fluctuations.entry((dense_key, key, half.to_bits())).or_insert_with(new))
+        };
+        let gap = fluctuation(masked_key, masked.as_ref(), layer.gap_half());
+        let state = fluctuation(None, None, layer.state_half());
+        Prepared { layer, dense, masked, gap, state }
+    }
+
+    /// Forgets pruned matrices once they are many.
+    pub fn trim(&mut self) {
+        if self.masked.len() > MOST {
+            self.masked.clear();
+            self.fluctuations.clear();
+        }
+    }
+}
+
+/// Tables are one where they are one object, which layers that share them keep alive.
+fn family_key(family: &Family) -> usize {
+    match family {
+        Family::Uniform => 0,
+        Family::Normal => 1,
+        Family::Laplace => 2,
+        Family::Table(table) => Arc::as_ptr(table).addr(),
+    }
+}
+
+fn kind(pruning: Pruning) -> u8 {
+    match pruning {
+        Pruning::Magnitude(_) => 0,
+        Pruning::Random(_) => 1,
+        Pruning::Bernoulli(_) => 2,
+        Pruning::Between { .. } => 3,
+    }
+}
+
+fn numbers(pruning: Pruning) -> [u64; 2] {
+    match pruning {
+        Pruning::Magnitude(count) | Pruning::Random(count) => [count, 0],
+        Pruning::Bernoulli(ratio) => [ratio.to_bits(), 0],
+        Pruning::Between { low, high } => [low.to_bits(), high.to_bits()],
+    }
+}
