@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,9 @@ from rustprune._terminal import PATH, json_option, progress, quiet_option, threa
 
 if TYPE_CHECKING:
     from rustprune.bounds import BoundEstimate, Law
+
+
+FAMILIES = {"uniform": bounds.Uniform, "normal": bounds.Normal, "laplace": bounds.Laplace}
 
 
 class Sizes(click.ParamType[tuple[int, ...]]):
@@ -53,31 +56,37 @@ class LawOption(click.ParamType[object]):
     """A law such as ``uniform:k=1``."""
 
     name = "law"
-    families = {"uniform": bounds.Uniform, "normal": bounds.Normal, "laplace": bounds.Laplace}  # noqa: RUF012
 
     def convert(self, value: object, param: object, ctx: object) -> Law:  # noqa: ARG002
         """Return the law."""
         family, _, numbers = str(value).partition(":")
         try:
+            make: Callable[..., Law] = FAMILIES[family]
             pairs = [pair.split("=") for pair in numbers.split(",")]
-            return self.families[family](**{word: float(number) for word, number in pairs})
+            return make(**{word: float(number) for word, number in pairs})
         except (KeyError, TypeError, ValueError) as error:
-            self.fail(f"expected a law such as uniform:k=1, normal:std=0.05 or laplace:scale=0.1, got {value!r}: {error}")
+            self.fail(f"expected a law such as uniform:k=1 or normal:std=0.05, got {value!r}: {error}")
 
 
 sizes_option = click.option(
-    "--sizes", type=Sizes(), required=True, help="Inputs, neurons of each hidden layer, outputs: 784,300,100,10."
+    "--sizes",
+    type=Sizes(),
+    required=True,
+    help="Inputs, neurons of each hidden layer, outputs: 784,300,10.",
 )
 law_option = click.option(
     "--weights",
     type=LawOption(),
     default="uniform:k=1",
     show_default=True,
-    help="Law of the weights: uniform:k=1 on +-k/sqrt(max(fan_in, fan_out)), uniform:bound=0.1, normal:std=0.05, "
-    "normal:gain=1.4 (over sqrt(fan_in)), laplace:scale=0.1.",
+    help="Law of the weights: uniform:k=1 on +-k/sqrt(max(fan_in, fan_out)), uniform:bound=0.1, "
+    "normal:std=0.05, normal:gain=1.4 (over sqrt(fan_in)), laplace:scale=0.1.",
 )
 activation_option = click.option(
-    "--activation", default="relu", show_default=True, help="Of hidden layers: relu, tanh, leaky_relu(0.1), ..."
+    "--activation",
+    default="relu",
+    show_default=True,
+    help="Of hidden layers: relu, tanh, leaky_relu(0.1), ...",
 )
 radius_option = click.option(
     "--radius", type=float, default=1.0, show_default=True, help="Largest Euclidean norm of an input."
@@ -92,12 +101,22 @@ layers_option = click.option(
 @law_option
 @activation_option
 @click.option(
-    "--ratio", "ratios", type=Ratios(), multiple=True, default=["0:0.95:20"], show_default=True,
+    "--ratio",
+    "ratios",
+    type=Ratios(),
+    multiple=True,
+    default=["0:0.95:20"],
+    show_default=True,
     help="Fraction to prune of each layer; or first:last:count; repeatable.",
 )
 @click.option(
-    "--method", "methods", multiple=True, default=["random", "magnitude"], show_default=True,
-    type=click.Choice(bounds.METHODS), help="Repeatable.",
+    "--method",
+    "methods",
+    multiple=True,
+    default=["random", "magnitude"],
+    show_default=True,
+    type=click.Choice(bounds.METHODS),
+    help="Repeatable.",
 )
 @click.option("--delta", type=float, default=0.05, show_default=True, help="Probability that a bound fails.")
 @radius_option
@@ -115,10 +134,10 @@ def bound(
     activation: str,
     ratios: tuple[tuple[float, ...], ...],
     methods: tuple[str, ...],
+    *,
     layers: tuple[int, ...],
     csv: Path | None,
     plot: Path | None,
-    *,
     delta: float,
     radius: float,
     inputs: float | None,
@@ -127,10 +146,10 @@ def bound(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Bound how far pruned networks with independent random weights can be from the original ones.
+    """Bound how far pruned networks of independent random weights can be from the original ones.
 
-    With probability 1 - DELTA over weights and masks, outputs differ by at most the bound in Euclidean norm, at
-    every input of norm RADIUS or less, or at INPUTS points fixed beforehand.
+    With probability 1 - DELTA over weights and masks, outputs differ by at most the bound in Euclidean norm,
+    at every input of norm RADIUS or less, or at INPUTS points fixed beforehand.
     """
     for path in (csv, plot):
         if path is not None:
@@ -170,11 +189,17 @@ def draw(found: BoundEstimate, methods: tuple[str, ...], path: Path) -> None:
 
     figure = Figure(figsize=(7.0, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    colors = {"random": "#D55E00", "magnitude": "#0072B2", "bernoulli": "#009E73"}  # a colour-blind safe palette
+    colors = {
+        "random": "#D55E00",
+        "magnitude": "#0072B2",
+        "bernoulli": "#009E73",
+    }  # a colour-blind safe palette
     for column, method in enumerate(methods):
         shown = np.where(found.epsilon[:, column] < math.inf, found.epsilon[:, column], np.nan)
         axes.plot(found.ratio[:, column], shown, color=colors[method], marker="o", markersize=3, label=method)
-    axes.set(xlabel="pruned weights (fraction)", ylabel=f"bound of the gap, at delta = {found.delta.flat[0]:g}")
+    axes.set(
+        xlabel="pruned weights (fraction)", ylabel=f"bound of the gap, at delta = {found.delta.flat[0]:g}"
+    )
     axes.set_ylim(bottom=0)
     axes.grid(color="0.93")
     axes.set_axisbelow(True)

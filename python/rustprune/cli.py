@@ -1,4 +1,4 @@
-"""The command line: ``rustprune prune``, ``inspect`` and ``demo``."""
+"""The command line: ``rustprune prune``, ``inspect``, ``bound`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from rustprune import __version__, _threads
+from rustprune import __version__, _bound_commands, _threads
 from rustprune._request import Method, Nan, Scope
 from rustprune._terminal import PATH, Commands, json_option, progress, quiet_option, threads_option
 
@@ -125,6 +125,9 @@ def demo(out_dir: Path, *, force: bool, as_json: bool) -> None:
     result = _demo.run(out_dir, click.echo, as_json, force)
     if as_json:
         click.echo(json.dumps(result, indent=2))
+
+
+commands.add_command(_bound_commands.bound)
 
 
 def tell_report(

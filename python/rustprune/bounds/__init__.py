@@ -2,10 +2,14 @@
 
 The theorems, with their assumptions and proofs, are in the theory page of the documentation.
 
+Bounds
+    `estimate`, of the gap of pruned random networks; `BoundEstimate`, what it says and what it assumes.
 Norms
     `norms`, of a matrix or of the part that a mask keeps or prunes; `Norm`, a number and what it promises.
 Networks
     `Network` and `Layer`, shapes and laws; `Uniform`, `Normal`, `Laplace`, `Tabulated`, laws of weights.
+Simulation
+    `simulate`, gaps of drawn networks; `Simulation`, what can be said of them with confidence.
 Given weights
     `diagnose`, whether weights look independent; `Diagnosis`, what follows.
 """
@@ -13,6 +17,8 @@ Given weights
 from rustprune.bounds._activations import ACTIVATIONS as ACTIVATIONS
 from rustprune.bounds._diagnose import Diagnosis as Diagnosis
 from rustprune.bounds._diagnose import diagnose as diagnose
+from rustprune.bounds._estimate import METHODS as METHODS
+from rustprune.bounds._estimate import estimate as estimate
 from rustprune.bounds._laws import Laplace as Laplace
 from rustprune.bounds._laws import Law as Law
 from rustprune.bounds._laws import Normal as Normal
@@ -23,3 +29,4 @@ from rustprune.bounds._network import Network as Network
 from rustprune.bounds._norms import Norm as Norm
 from rustprune.bounds._norms import Part as Part
 from rustprune.bounds._norms import norms as norms
+from rustprune.bounds._result import BoundEstimate as BoundEstimate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from rustprune.bounds._result import INDEPENDENT, THEOREMS, BoundEstimate
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+Networks: TypeAlias = "Network | Sequence[Networks]"
 Theorem: TypeAlias = Literal["best", "ball", "covering"]
 METHODS = ("magnitude", "random", "bernoulli")
 
 
 def estimate(
-    network: Network | Sequence[Network],
+    network: Networks,
     ratio: ArrayLike | None = None,
     *,
     counts: ArrayLike | None = None,
@@ -37,19 +39,19 @@ def estimate(
     """Bound how far pruned networks of independent random weights can be from the original ones.
 
     ``P(gap > epsilon) <= delta``, over weights and masks, where the gap is the largest Euclidean distance
-    between both networks' outputs: over all inputs of norm `radius` or less, or over `inputs` points that were
-    fixed before the weights were drawn.
+    between the outputs of both networks: over all inputs of norm `radius` or less, or over `inputs` points
+    that were fixed before the weights were drawn.
 
     Parameters
     ----------
     network : Network, or array of them
-        Shapes, laws and activations. All arguments but `counts`, `layers` and `theorem` are broadcast against
-        each other.
+        Shapes, laws and activations. All arguments but `layers` and `theorem` are broadcast against each
+        other.
     ratio : array of float
         Fraction to prune of each layer that is pruned: of `n` weights, ``num_pruned(n, ratio)``.
     counts : array of int
-        Instead of `ratio`: how many weights to prune of each layer, along the last axis, 0 where a network
-        has fewer layers.
+        Instead of `ratio`: how many weights to prune of each layer, along the last axis, which is not
+        broadcast; 0 where a network has fewer layers.
     method : {"magnitude", "random", "bernoulli"}, or array of them
         The least magnitudes of each layer, a uniformly random set of that size, or each weight with
         probability `ratio`, rounded to a whole number of weights on average.
@@ -87,33 +89,30 @@ def estimate(
     >>> import numpy as np
     >>> from rustprune import bounds
     >>> net = bounds.Network.mlp([784, 300, 100, 10], weights=bounds.Uniform(k=1.0))
-    >>> ratios = np.linspace(0, 0.75, 4)[:, None]
+    >>> ratios = np.linspace(0, 0.5, 5)[:, None]
     >>> found = bounds.estimate(net, ratios, method=["random", "magnitude"], delta=0.05)
     >>> found.epsilon.shape
-    (4, 2)
+    (5, 2)
     >>> bool((found.epsilon[:, 1] <= found.epsilon[:, 0]).all())
     True
     """
     nets, places = networks(network)
     if (ratio is None) == (counts is None):
-        raise ValueError(
-            "expected exactly one of ratio and counts, got " + ("both" if counts is not None else "neither")
-        )
+        given = "neither" if counts is None else "both"
+        raise ValueError(f"expected exactly one of ratio and counts, got {given}")
     if inputs is not None and theorem != "best":
         raise ValueError(f"theorem must be left out with inputs, got {theorem!r}")
     ratios = np.asarray(np.nan if ratio is None else ratio, np.float64)
     points = np.asarray(np.nan if inputs is None else inputs, np.float64)
     table = None if counts is None else whole_numbers("counts", counts)
-    given = [
-        places,
-        ratios,
-        method_codes(method),
-        np.asarray(delta, float),
-        np.asarray(radius, float),
-        points,
-    ]
-    shape = np.broadcast_shapes(*(it.shape for it in arrays), () if table is None else table.shape[:-1])
-    which, ratios, methods, deltas, radii, points = (np.broadcast_to(it, shape) for it in arrays)
+    codes, deltas, radii = method_codes(method), np.asarray(delta, np.float64), np.asarray(radius, np.float64)
+    shape = np.broadcast_shapes(
+        *(it.shape for it in (places, ratios, codes, deltas, radii, points)),
+        () if table is None else table.shape[:-1],
+    )
+    which, codes = np.broadcast_to(places, shape), np.broadcast_to(codes, shape)
+    ratios, points = np.broadcast_to(ratios, shape), np.broadcast_to(points, shape)
+    deltas, radii = np.broadcast_to(deltas, shape), np.broadcast_to(radii, shape)
     pruned = [net.pruned if layers is None else tuple(layers) for net in nets]
     width = max(len(net.layers) for net in nets)
     if table is None:
@@ -123,12 +122,12 @@ def estimate(
     length = math.prod(shape)
     epsilon, p, theorems = _rustprune.bound_estimate(
         [net.as_extension() for net in nets],
-        flat(which, np.uint32),
-        np.ascontiguousarray(rows, np.uint64),
-        flat(methods, np.uint8),
-        flat(deltas, np.float64),
-        flat(radii, np.float64),
-        flat(np.ones(shape) if inputs is None else points, np.float64),
+        flat(which),
+        np.ascontiguousarray(rows),
+        flat(codes),
+        flat(deltas),
+        flat(radii),
+        flat(np.ones(shape) if inputs is None else points),
         theorem if inputs is None else "inputs",
         None if progress is None else lambda done: progress(done, length),
     )
@@ -138,11 +137,11 @@ def estimate(
         theorem=names[theorems].reshape(shape),
         p=p.reshape(shape),
         ratio=ratios,
-        method=np.array(METHODS)[methods],
+        method=np.asarray(np.array(METHODS)[codes]),
         delta=deltas,
         radius=radii,
         inputs=points,
-        assumptions=assumptions(nets, points, methods),
+        assumptions=assumptions(nets, points, codes),
     )
 
 
@@ -162,7 +161,7 @@ def assumptions(
     return tuple(found)
 
 
-def networks(network: Network | Sequence[Network]) -> tuple[list[Network], NDArray[np.uint32]]:
+def networks(network: Networks) -> tuple[list[Network], NDArray[np.uint32]]:
     """Return the networks once each, and an array of their numbers."""
     array = np.empty((), object)
     if isinstance(network, Network):
@@ -215,6 +214,6 @@ def whole_numbers(word: str, values: ArrayLike) -> NDArray[np.uint64]:
     return array.astype(np.uint64)
 
 
-def flat(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[np.generic]:
+def flat(values: NDArray[Scalar]) -> NDArray[Scalar]:
     """Return the entries in row-major order."""
-    return np.ascontiguousarray(values, dtype).reshape(-1)
+    return np.ascontiguousarray(values).reshape(-1)

@@ -15,6 +15,7 @@ from rustprune.bounds._activations import parsed
 if TYPE_CHECKING:
     import torch
 
+    from rustprune._rustprune import _Layer
     from rustprune.bounds._laws import Law
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class Layer:
         fan_out, fan_in, *taps = self.shape
         return fan_out * math.prod(taps), fan_in * math.prod(taps)
 
-    def facts(self, law: int) -> dict[str, object]:
+    def facts(self, law: int) -> _Layer:
         """Return the layer as the extension takes it; `law` is the number of its law."""
         rows, cols, *taps = self.shape
         word, parameter = parsed(self.activation)
@@ -84,7 +85,7 @@ class Layer:
         return {
             "rows": rows,
             "cols": cols,
-            "taps": tuple(taps) or (1, 1),
+            "taps": (taps[0], taps[1]) if taps else (1, 1),
             "circular": None,
             "positions": self.positions,
             "uses": math.prod(-(-tap * math.gcd(step, gap) // step) for tap, step, gap in steps),
@@ -183,6 +184,8 @@ class Network:
         [(300, 784), (10, 300)]
         """
         shapes = [(after, before) for before, after in itertools.pairwise(sizes)]
+        if not shapes:
+            raise ValueError(f"sizes must be two numbers or more, got {sizes!r}")
         count = len(shapes)
         laws: list[Law] = each("weights", weights, count)
         norms = each("bias_norm", bias_norm, count)
@@ -230,7 +233,7 @@ class Network:
         found = affine_layers(model)
         laws: list[Law] = each("weights", weights, len(found))
         return cls(
-            Layer(tuple(it.linear.weight.shape), law, it.activation, it.bias_norm, it.name)
+            Layer(tuple(it.linear.weight.shape), law, it.activation, it.bias_norm, name=it.name)
             for it, law in zip(found, laws, strict=True)
         )
 

@@ -1,0 +1,210 @@
+"""Bounds for random weights: values of the theory page, laws, broadcasting, and what a caller reads."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rustprune
+from rustprune import bounds
+from rustprune.bounds import Laplace, Network, Normal, Tabulated, Uniform
+
+# Width, layers, inputs, law of variance 1/max(fans), method, ratio; T1, T2 for 1 and 1,000 points, at 0.01.
+REFERENCE = [
+    (64, 3, 64, "uniform", "magnitude", 0.5, 2.2090777368199, 0.150233708107372, 0.228286164767181),
+    (64, 4, 64, "normal", "random", 0.1, 8.19022802767686, 0.229895551158715, 0.469420991428475),
+    (256, 4, 256, "uniform", "magnitude", 0.1, 0.593924824082331, 0.0070735936393987, 0.0110620600876704),
+    (256, 6, 16, "uniform", "random", 0.5, 2.46909127643109, 0.0680880992191421, 0.100268738310288),
+]
+
+
+def square(width: int, depth: int, inputs: int, law: str) -> Network:
+    """Return the networks of the table: hidden layers of one width, 10 outputs, hidden layers pruned."""
+    sizes = [inputs, *[width] * (depth - 1), 10]
+    scales = [1 / math.sqrt(max(pair)) for pair in itertools.pairwise(sizes)]
+    laws = [Uniform(bound=math.sqrt(3) * it) if law == "uniform" else Normal(std=it) for it in scales]
+    return Network.mlp(sizes, weights=laws, pruned=range(1, depth - 1))
+
+
+def truncated(net: Network, ratio: float) -> list[int]:
+    """Return the counts of the table, which are rounded down."""
+    return [int(ratio * it.num_weights) if at in net.pruned else 0 for at, it in enumerate(net.layers)]
+
+
+@pytest.mark.parametrize("row", REFERENCE)
+def test_values_are_those_of_the_theory_page(
+    row: tuple[int, int, int, str, str, float, float, float, float],
+) -> None:
+    *shape, method, ratio, ball, one, thousand = row
+    net = square(*shape)  # type: ignore[arg-type]
+    asked = {"counts": truncated(net, ratio), "method": method, "delta": 0.01}
+    found = bounds.estimate(net, theorem="ball", **asked)  # type: ignore[arg-type]
+    assert found.epsilon == pytest.approx(ball * (1 + 1e-9), rel=1e-10)
+    found = bounds.estimate(net, inputs=[1, 1000], **asked)  # type: ignore[arg-type]
+    # The page's values round chances to six digits; without that bounds are a little smaller.
+    assert found.epsilon == pytest.approx(np.array([one, thousand]), rel=1e-6)
+    assert (found.epsilon <= np.array([one, thousand]) * (1 + 2e-9)).all()
+
+
+def test_a_net_of_points_wins_where_inputs_have_few_dimensions() -> None:
+    net = square(256, 6, 16, "uniform")
+    asked = {"counts": truncated(net, 0.5), "method": "random", "delta": 0.01}
+    found = bounds.estimate(net, **asked)  # type: ignore[arg-type]
+    assert found.theorem == "T3"
+    assert found.epsilon == pytest.approx(0.676596859349032 * (1 + 1e-9), rel=1e-10)
+    assert found.epsilon < bounds.estimate(net, theorem="ball", **asked).epsilon  # type: ignore[arg-type]
+
+
+def test_arguments_are_broadcast_like_arrays() -> None:
+    nets = [Network.mlp([8, width, 2], weights=Uniform(k=1.0)) for width in (4, 16, 64)]
+    ratios, deltas = np.array([0.1, 0.5]), np.array([[0.5], [0.1], [0.01], [1e-6]])
+    found = bounds.estimate(
+        [[[net]] for net in nets], ratios, method=["random", "magnitude"], delta=deltas, radius=2.0
+    )
+    assert found.epsilon.shape == found.theorem.shape == found.p.shape == (3, 4, 2)
+    for index in np.ndindex(3, 4, 2):
+        alone = bounds.estimate(
+            nets[index[0]],
+            ratios[index[2]],
+            method=["random", "magnitude"][index[2]],
+            delta=deltas[index[1], 0],
+            radius=2.0,
+        )
+        assert alone.epsilon == found.epsilon[index]
+        assert alone.theorem == found.theorem[index]
+
+
+def test_bounds_grow_with_ratio_radius_and_confidence() -> None:
+    net = Network.mlp([16, 32, 32, 4], weights=Uniform(k=1.0), pruned=[1])
+    ratios = np.linspace(0, 0.5, 6)
+    for method in bounds.METHODS:
+        found = bounds.estimate(
+            net, ratios[:, None, None], method=method, delta=[[0.5], [0.1], [1e-9]], radius=[1, 2]
+        )
+        assert (np.diff(found.epsilon, axis=0) >= 0).all()
+        assert (np.diff(found.epsilon, axis=1) >= 0).all()
+        # A network without biases is homogeneous.
+        assert found.epsilon[..., 1] == pytest.approx(2 * found.epsilon[..., 0])
+
+
+def test_nothing_pruned_is_no_gap_and_everything_is_finite_or_infinite() -> None:
+    for law in Uniform(k=1.0), Normal(gain=1.0), Laplace(0.1), Tabulated([0.1, 0.2, 0.9]):
+        for activation in bounds.ACTIVATIONS:
+            net = Network.mlp([5, 7, 3], weights=law, activation=activation, bias_norm=0.5)
+            found = bounds.estimate(
+                net, [0.0, 0.01, 0.5, 1.0], delta=[[1e-300], [0.01], [1.0]], inputs=None, method="random"
+            )
+            assert (found.epsilon[:, 0] == 0).all()
+            assert not np.isnan(found.epsilon).any()
+            assert (found.epsilon >= 0).all()
+
+
+def test_a_table_above_a_law_gives_bounds_above_its_bounds() -> None:
+    steps = np.arange(1, 1001) / 1000
+    sizes = [16, 24, 4]
+    for method in "random", "magnitude":
+        exact = bounds.estimate(Network.mlp(sizes, weights=Uniform(bound=0.2)), 0.4, method=method).epsilon
+        table = bounds.estimate(
+            Network.mlp(sizes, weights=Tabulated(0.2 * steps)), 0.4, method=method
+        ).epsilon
+        assert exact <= table
+
+
+def test_a_result_tells_its_assumptions_and_writes_itself(tmp_path: Path) -> None:
+    net = Network.mlp([8, 4, 2], weights=Laplace(0.1))
+    found = bounds.estimate(net, [0.25, 0.5], method=[["magnitude"], ["random"]], inputs=3)
+    assert "independent" in str(found)
+    assert "fixed without looking" in str(found)
+    lines = found.to_csv(tmp_path / "bounds.csv").splitlines()
+    assert lines[0] == "ratio,method,delta,radius,inputs,epsilon,theorem,p"
+    assert lines[4].startswith("0.5,random,0.05,1.0,3.0,")
+    assert (tmp_path / "bounds.csv").read_text().splitlines() == lines
+    facts = json.loads(found.to_json())
+    assert facts["shape"] == [2, 2]
+    assert [row["epsilon"] for row in facts["bounds"]] == found.epsilon.ravel().tolist()
+
+
+def test_infinity_is_written_as_a_word() -> None:
+    net = Network.mlp([2, 2, 2], weights=Uniform(bound=1e200))
+    found = bounds.estimate(net, 0.5)
+    assert found.epsilon == math.inf
+    assert json.loads(found.to_json())["bounds"][0]["epsilon"] == "inf"
+
+
+def test_convolutions_are_bounded_through_their_kernels() -> None:
+    kernel = bounds.Layer((16, 8, 3, 3), Uniform(bound=0.05), "relu")
+    net = Network([kernel, bounds.Layer((10, 16 * 25), Uniform(bound=0.05))])
+    found = bounds.estimate(net, [0.1, 0.5], method="random")
+    assert (found.theorem == "T1").all()
+    assert (found.epsilon > 0).all()
+    assert (found.epsilon < math.inf).all()
+
+
+def test_torch_models_give_their_shapes_and_refuse_what_is_unknown_by_name() -> None:
+    import torch
+
+    layers = [torch.nn.Linear(8, 6, bias=False), torch.nn.LeakyReLU(0.25), torch.nn.Linear(6, 2, bias=False)]
+    net = Network.from_torch(torch.nn.Sequential(torch.nn.Flatten(), *layers), weights=Uniform(k=1.0))
+    assert [(layer.name, layer.shape, layer.activation) for layer in net.layers] == [
+        ("1", (6, 8), "leaky_relu(0.25)"),
+        ("3", (2, 6), "identity"),
+    ]
+    attention = torch.nn.Sequential(layers[0], torch.nn.MultiheadAttention(6, 2))
+    with pytest.raises(ValueError, match=r"1: expected Linear layers.*got MultiheadAttention"):
+        Network.from_torch(attention, weights=Uniform(k=1.0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "expected exactly one of ratio and counts, got neither"),
+        ({"ratio": 0.5, "counts": [1, 1]}, "expected exactly one of ratio and counts, got both"),
+        ({"ratio": 1.5}, "ratio"),
+        ({"ratio": 0.5, "delta": 0.0}, "delta must be"),
+        ({"ratio": 0.5, "delta": 1.5}, "delta must be"),
+        ({"ratio": 0.5, "radius": -1.0}, "radius must be"),
+        ({"ratio": 0.5, "inputs": 0.5}, "inputs must be"),
+        ({"ratio": 0.5, "method": "largest"}, "method must be magnitude, random, bernoulli"),
+        ({"ratio": 0.5, "inputs": 1, "theorem": "ball"}, "theorem must be left out"),
+        ({"counts": [1000, 0]}, "1000"),
+        ({"counts": [0.5, 0]}, "counts must be whole numbers"),
+    ],
+)
+def test_bad_requests_are_named(arguments: dict[str, object], message: str) -> None:
+    net = Network.mlp([8, 4, 2], weights=Uniform(k=1.0))
+    with pytest.raises(ValueError, match=message):
+        bounds.estimate(net, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Uniform, "exactly one of k and bound"),
+        (lambda: Uniform(k=-1.0), "k must be positive and finite"),
+        (lambda: Normal(std=math.inf), "std must be positive and finite"),
+        (lambda: Laplace(0.0), "scale must be positive and finite"),
+        (lambda: Tabulated([0.2, 0.1]), "must not fall"),
+        (lambda: Network.mlp([8], weights=Uniform(k=1.0)), "sizes must be two numbers or more"),
+        (
+            lambda: Network.mlp([8, 2], weights=Uniform(k=1.0), activation="relux", output_activation="sine"),
+            "sine",
+        ),
+        (lambda: Network.mlp([8, 2], weights=Uniform(k=1.0), pruned=[1]), "pruned must be positions below 1"),
+    ],
+)
+def test_bad_networks_are_named(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()  # type: ignore[operator]
+
+
+def test_ratios_become_counts_where_all_ratios_do() -> None:
+    net = Network.mlp([5, 5, 5], weights=Uniform(k=1.0))
+    ratio = 0.5
+    counts = [rustprune.num_pruned(25, ratio)] * 2
+    assert counts == [12, 12]
+    assert bounds.estimate(net, ratio).epsilon == bounds.estimate(net, counts=counts).epsilon
