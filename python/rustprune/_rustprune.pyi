@@ -2,14 +2,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeAlias, final
 
-from numpy import uint8, unsignedinteger
+from numpy import float64, uint8, unsignedinteger
 from numpy.typing import NDArray
 
 __all__ = [
     "Checkpoint",
     "__version__",
     "apply",
+    "certify",
     "get_num_threads",
+    "joint_norm",
     "norms",
     "num_pruned",
     "prune",
@@ -20,6 +22,26 @@ __all__ = [
 ]
 
 __version__: str
+
+# Norms: a value, its kind ("certified", "probabilistic", "estimate") and its probability of failure
+_Promise: TypeAlias = tuple[float, str, float | None]
+# name, dtype, bits, shape, mask, row_len of a packed mask, bias, activation, its parameter
+_Linear: TypeAlias = tuple[
+    str,
+    str,
+    NDArray[unsignedinteger],
+    tuple[int, int],
+    NDArray[uint8] | None,
+    int | None,
+    NDArray[float64] | None,
+    str,
+    float | None,
+]
+# Lipschitz constant, norm of the value at 0, largest norm of a value
+_Map: TypeAlias = tuple[float, float, float]
+_Layer: TypeAlias = _Linear | _Map
+# norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
+_Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
 def select(
     names: list[str],
@@ -84,7 +106,33 @@ def norms(
     slack: float,
     starts: int,
     seed: int,
-) -> dict[str, tuple[float, str, float | None]]: ...
+) -> dict[str, _Promise]: ...
+def joint_norm(
+    name: str,
+    dtype: str,
+    bits: NDArray[unsignedinteger],
+    shape: tuple[int, int],
+    mask: NDArray[uint8] | None,
+    row_len: int | None,
+    kept_radius: float,
+    removed_radius: float,
+    delta: float,
+    slack: float,
+    starts: int,
+    seed: int,
+) -> _Promise: ...
+def certify(
+    layers: list[_Layer],
+    radius: float,
+    center: NDArray[float64] | None,
+    joint: bool,
+    sweeps: int,
+    delta: float,
+    slack: float,
+    starts: int,
+    seed: int,
+    progress: Callable[[int], None] | None,
+) -> tuple[_Promise, list[_Step]]: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
