@@ -9,6 +9,7 @@
 //! | [`source`] | where weights come from, in pieces |
 //! | [`mask`] | how masks lie in memory |
 //! | [`norm`] | norms of a matrix, of its kept and of its removed part, each with what it guarantees |
+//! | [`certify`] | how far a pruned network with these weights can be from the original |
 //! | [`select`] | keeping entries by score |
 //! | [`sample`] | random masks and their versioned stream |
 //! | [`bound`] | how far a pruned network can be from the original, for random weights |
@@ -24,6 +25,7 @@
 //! for one budget: a row of the matrix view, an array, or everything given.
 
 pub mod bound;
+pub mod certify;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;

@@ -11,7 +11,9 @@ __all__ = [
     "__version__",
     "apply",
     "bound_estimate",
+    "certify",
     "get_num_threads",
+    "joint_norm",
     "norms",
     "num_pruned",
     "prune",
@@ -22,6 +24,26 @@ __all__ = [
 ]
 
 __version__: str
+
+# Norms: a value, its kind ("certified", "probabilistic", "estimate") and its probability of failure
+_Promise: TypeAlias = tuple[float, str, float | None]
+# name, dtype, bits, shape, mask, row_len of a packed mask, bias, activation, its parameter
+_Linear: TypeAlias = tuple[
+    str,
+    str,
+    NDArray[unsignedinteger],
+    tuple[int, int],
+    NDArray[uint8] | None,
+    int | None,
+    NDArray[float64] | None,
+    str,
+    float | None,
+]
+# Lipschitz constant, norm of the value at 0, largest norm of a value
+_Map: TypeAlias = tuple[float, float, float]
+_Layer: TypeAlias = _Linear | _Map
+# norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
+_Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
 def select(
     names: list[str],
@@ -86,7 +108,33 @@ def norms(
     slack: float,
     starts: int,
     seed: int,
-) -> dict[str, tuple[float, str, float | None]]: ...
+) -> dict[str, _Promise]: ...
+def joint_norm(
+    name: str,
+    dtype: str,
+    bits: NDArray[unsignedinteger],
+    shape: tuple[int, int],
+    mask: NDArray[uint8] | None,
+    row_len: int | None,
+    kept_radius: float,
+    removed_radius: float,
+    delta: float,
+    slack: float,
+    starts: int,
+    seed: int,
+) -> _Promise: ...
+def certify(
+    layers: list[_Layer],
+    radius: float,
+    center: NDArray[float64] | None,
+    joint: bool,
+    sweeps: int,
+    delta: float,
+    slack: float,
+    starts: int,
+    seed: int,
+    progress: Callable[[int], None] | None,
+) -> tuple[_Promise, list[_Step]]: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
@@ -122,7 +170,7 @@ class Checkpoint:
 # Bounds
 _Law: TypeAlias = tuple[str, float, tuple[list[float], list[float]] | None]
 
-class _Layer(TypedDict):
+class _RandomLayer(TypedDict):
     rows: int
     cols: int
     taps: tuple[int, int]
@@ -136,7 +184,7 @@ class _Layer(TypedDict):
 
 @final
 class BoundNetwork:
-    def __new__(cls, laws: list[_Law], layers: list[_Layer], dimension: int | None) -> Self: ...
+    def __new__(cls, laws: list[_Law], layers: list[_RandomLayer], dimension: int | None) -> Self: ...
     def sizes(self) -> list[int]: ...
 
 def bound_estimate(

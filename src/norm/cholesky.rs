@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::error::Result;
 use crate::norm::lanczos::{Random, ritz_quick};
-use crate::norm::matrix::{Matrix, Scratch};
+use crate::norm::matrix::Scratch;
+use crate::norm::operator::Gram;
 use crate::norm::round::{TINY, U, Up, exponent, gamma, power_of_two};
 use crate::norm::symmetric::{Symmetric, gram_roundings};
 use crate::norm::tile::TILE;
@@ -17,11 +18,11 @@ pub(crate) struct Computed {
     pub error: Up,
 }
 
-/// The Gram matrix of the smaller side of a matrix with entries around 1 and at most this Frobenius norm.
-pub(crate) fn gram_of(matrix: &Matrix<'_>, frobenius: Up, ctx: &Context<'_>) -> Result<Computed> {
+/// A Gram matrix of a matrix with entries around 1 and at most this Frobenius norm.
+pub(crate) fn gram_of(of: &Gram<'_>, frobenius: Up, ctx: &Context<'_>) -> Result<Computed> {
+    let (matrix, tall) = (&of.matrix, of.of_columns);
     let (rows, columns) = (matrix.rows(), matrix.columns());
-    let (order, depth) = (rows.min(columns), rows.max(columns));
-    let tall = columns <= rows;
+    let (order, depth) = if tall { (columns, rows) } else { (rows, columns) };
     let fill = |scratch: &mut Scratch, terms: Range<usize>, first: usize, panel: &mut [f64]| {
         let own = first..order.min(first + TILE);
         let mut values = std::mem::take(&mut scratch.values);
@@ -61,7 +62,7 @@ pub(crate) fn product_error(frobenius: Up, order: usize, depth: usize) -> Up {
 /// divided once; the rounding of the diagonal adds `u s^2`, underflow `n` times the least normal number per entry.
 pub(crate) fn cholesky(computed: &Computed, ctx: &Context<'_>) -> Result<Up> {
     let (gram, order) = (&computed.gram, computed.gram.order());
-    let guess = ritz_quick(gram, Random::default(), ctx)?;
+    let guess = ritz_quick(gram, Random::default(), 1e-13, ctx)?;
     let mut relative = 64.0 * U * (order + 16) as f64;
     while relative < 1.0 {
         let shift = guess * (1.0 + relative);

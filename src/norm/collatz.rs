@@ -16,7 +16,7 @@ const FLOOR: f64 = 1e-100;
 /// It ends before where the bound is within `1e-13` of its limit, or where that limit is above `enough`: every
 /// vector also gives a lower bound of `||B||`.
 pub(crate) fn collatz(matrix: &Matrix<'_>, steps: usize, enough: f64, ctx: &Context<'_>) -> Result<Up> {
-    let gram = Gram(matrix.absolute());
+    let gram = Gram::smaller(matrix.absolute());
     let mut x = vec![1.0; gram.dim()];
     let mut best = Up::new(f64::INFINITY);
     for _ in 0..steps {

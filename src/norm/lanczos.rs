@@ -218,8 +218,13 @@ fn largest_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
     high
 }
 
-/// The largest Ritz value of one start, stepping until it stands still: a good guess and no more.
-pub(crate) fn ritz_quick(operator: &impl Operator, random: Random, ctx: &Context<'_>) -> Result<f64> {
+/// The largest Ritz value of one start, stepping until it moves by less than that part: a good guess and no more.
+pub(crate) fn ritz_quick(
+    operator: &impl Operator,
+    random: Random,
+    tolerance: f64,
+    ctx: &Context<'_>,
+) -> Result<f64> {
     let start = starts(operator.dim(), Random { starts: 1, ..random }, ctx).pop().unwrap_or_default();
     let mut krylov =
         Krylov { basis: vec![start], diagonal: Vec::new(), beside: Vec::new(), closed: operator.dim() == 0 };
@@ -233,7 +238,7 @@ pub(crate) fn ritz_quick(operator: &impl Operator, random: Random, ctx: &Context
         krylov.step(product, ctx);
         if step % 8 == 0 {
             largest = krylov.largest();
-            if largest - before <= 1e-13 * largest {
+            if largest - before <= tolerance * largest {
                 break;
             }
             before = largest;

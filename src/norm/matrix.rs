@@ -34,6 +34,7 @@ pub struct Matrix<'a> {
     part: Part,
     scale: f64,
     absolute: bool,
+    factors: [Option<&'a [f64]>; 2],
 }
 
 /// Memory of one thread for what it reads.
@@ -71,7 +72,7 @@ impl<'a> Matrix<'a> {
                 mismatch("mask bytes", packed_len(len, row_len), bytes.len())?;
             }
         }
-        Ok(Self { source, array, rows, columns, mask, part, scale: 1.0, absolute: false })
+        Ok(Self { source, array, rows, columns, mask, part, scale: 1.0, absolute: false, factors: [None; 2] })
     }
 
     /// Number of rows.
@@ -107,6 +108,29 @@ impl<'a> Matrix<'a> {
         Self { scale: power_of_two(-e), ..self }
     }
 
+    /// The matrix with its rows over and its columns times powers of two, none for ones: exact, but for what leaves
+    /// the range of binary64.
+    pub(crate) fn balanced(self, rows: Option<&'a [f64]>, columns: Option<&'a [f64]>) -> Self {
+        Self { factors: [rows, columns], ..self }
+    }
+
+    fn balance(&self, rows: Range<usize>, columns: Range<usize>, values: &mut [f64]) {
+        let width = columns.len().max(1);
+        let [divisors, factors] = self.factors;
+        if let Some(factors) = factors {
+            for values in values.chunks_mut(width) {
+                values.iter_mut().zip(&factors[columns.clone()]).for_each(|(value, factor)| *value *= factor);
+            }
+        }
+        if let Some(divisors) = divisors {
+            for (values, divisor) in values.chunks_mut(width).zip(&divisors[rows]) {
+                for value in values {
+                    *value /= divisor;
+                }
+            }
+        }
+    }
+
     /// The matrix of the magnitudes.
     pub(crate) fn absolute(self) -> Self {
         Self { absolute: true, ..self }
@@ -114,7 +138,7 @@ impl<'a> Matrix<'a> {
 
     /// The largest width of a value that is a product of two entries without rounding.
     pub(crate) fn is_wide(&self) -> bool {
-        self.source.dtype(self.array).size() == 8
+        self.source.dtype(self.array).size() == 8 || self.factors != [None; 2]
     }
 
     /// Writes a block of entries, row after row.
@@ -128,12 +152,14 @@ impl<'a> Matrix<'a> {
     ) -> Result<()> {
         if columns.len() == self.columns {
             let range = rows.start * self.columns..rows.end * self.columns;
-            return self.read_run(scratch, range, level, values);
+            self.read_run(scratch, range, level, values)?;
+        } else {
+            for (row, values) in rows.clone().zip(values.chunks_mut(columns.len().max(1))) {
+                let first = row * self.columns;
+                self.read_run(scratch, first + columns.start..first + columns.end, level, values)?;
+            }
         }
-        for (row, values) in rows.zip(values.chunks_mut(columns.len().max(1))) {
-            let first = row * self.columns;
-            self.read_run(scratch, first + columns.start..first + columns.end, level, values)?;
-        }
+        self.balance(rows, columns, values);
         Ok(())
     }
 

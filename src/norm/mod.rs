@@ -11,16 +11,19 @@
 //! | `collatz` | 6.2: Collatz-Wielandt |
 //! | `cholesky` | 6.3: Gram iteration; 6.4: the Cholesky certificate |
 //! | `lanczos`, `failure` | 6.5: Lanczos and the power method, and how likely they fail |
+//! | `joint` | 6.13: the joint norm of the kept and the removed part |
 //! | `spectral` | which of them to ask |
 
 mod cholesky;
 mod collatz;
 mod failure;
+mod joint;
 mod lanczos;
 mod lanes;
+mod lines;
 mod matrix;
 mod operator;
-mod round;
+pub(crate) mod round;
 mod spectral;
 mod sums;
 mod symmetric;
@@ -28,8 +31,11 @@ mod tile;
 mod widen;
 
 pub use failure::{lanczos_epsilon, lanczos_failure, power_failure};
+pub use joint::joint_norm;
 pub use lanczos::Random;
+pub(crate) use lines::line_squares;
 pub use matrix::{Matrix, Part};
+pub(crate) use operator::multiply;
 pub use spectral::{Settings, Which, norms, spectral};
 pub use sums::{Sums, sums};
 

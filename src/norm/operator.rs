@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::norm::lanes::{add_rows, dots};
+use crate::norm::lanes::{add_rows, dot, dots};
 use crate::norm::matrix::{Matrix, Scratch};
 use crate::norm::sums::row_groups;
 use crate::parallel::{Context, for_each};
@@ -28,26 +28,33 @@ pub(crate) trait Operator {
     fn roundings(&self) -> usize;
 }
 
-/// `A^T A` or `A A^T` of a streamed matrix, whichever is smaller: the same largest eigenvalue.
+/// `A^T A` or `A A^T` of a streamed matrix: the same largest eigenvalue.
 #[derive(Clone, Copy)]
-pub(crate) struct Gram<'a>(pub Matrix<'a>);
+pub(crate) struct Gram<'a> {
+    pub matrix: Matrix<'a>,
+    /// Whether it is `A^T A`, of the order of the columns.
+    pub of_columns: bool,
+}
+
+impl<'a> Gram<'a> {
+    /// The one of smaller order.
+    pub fn smaller(matrix: Matrix<'a>) -> Self {
+        Self { matrix, of_columns: matrix.columns() <= matrix.rows() }
+    }
+}
 
 impl Operator for Gram<'_> {
     fn dim(&self) -> usize {
-        self.0.rows().min(self.0.columns())
+        if self.of_columns { self.matrix.columns() } else { self.matrix.rows() }
     }
 
     fn apply(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
-        if self.0.columns() <= self.0.rows() {
-            self.by_rows(vectors, ctx)
-        } else {
-            self.by_columns(vectors, ctx)
-        }
+        if self.of_columns { self.by_rows(vectors, ctx) } else { self.by_columns(vectors, ctx) }
     }
 
     fn roundings(&self) -> usize {
         // Each factor sums over one dimension, in any order, and each product counts once.
-        self.0.rows() + self.0.columns() + 64
+        self.matrix.rows() + self.matrix.columns() + 64
     }
 }
 
@@ -60,7 +67,7 @@ struct Share {
 impl Gram<'_> {
     /// `A^T (A x)`: a row is read once for both factors.
     fn by_rows(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
-        let (matrix, columns) = (&self.0, self.0.columns());
+        let (matrix, columns) = (&self.matrix, self.matrix.columns());
         let mut shares: Vec<_> =
             row_groups(matrix.rows()).map(|range| Share { range, sums: Vec::new() }).collect();
         for_each(&mut shares, ctx, Scratch::default, |scratch, share| {
@@ -86,7 +93,7 @@ impl Gram<'_> {
 
     /// `A (A^T y)`: columns are read once, and again from cache.
     fn by_columns(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
-        let (matrix, rows) = (&self.0, self.0.rows());
+        let (matrix, rows) = (&self.matrix, self.matrix.rows());
         let width = (RESIDENT / rows).max(NARROWEST);
         let mut shares: Vec<_> = (0..matrix.columns())
             .step_by(width)
@@ -116,6 +123,26 @@ impl Gram<'_> {
         })?;
         Ok(added(&shares, vectors.len(), rows))
     }
+}
+
+/// The product of a matrix with a vector: each entry a sum over lanes.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`]; those of the source.
+pub(crate) fn multiply(matrix: &Matrix<'_>, x: &[f64], ctx: &Context<'_>) -> Result<Vec<f64>> {
+    let columns = matrix.columns();
+    let mut parts: Vec<_> = row_groups(matrix.rows()).map(|rows| (rows, Vec::new())).collect();
+    for_each(&mut parts, ctx, Scratch::default, |scratch, (rows, sums)| {
+        let mut values = std::mem::take(&mut scratch.values);
+        values.resize(columns, 0.0);
+        for row in rows.clone() {
+            matrix.read(scratch, row..row + 1, 0..columns, ctx.level, &mut values[..columns])?;
+            sums.push(with_kernels!(ctx.level, kernels => kernels.vectorized(|| dot(&values[..columns], x))));
+        }
+        scratch.values = values;
+        Ok(())
+    })?;
+    Ok(parts.into_iter().flat_map(|(_, sums)| sums).collect())
 }
 
 /// `sums += A^T (A x)` of a few rows.

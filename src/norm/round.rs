@@ -53,7 +53,6 @@ impl Up {
     }
 
     /// The norm of a vector with these two norms as its parts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for networks"))]
     pub fn hypot(self, other: Self) -> Self {
         let scale = self.max(other).0;
         if scale == 0.0 || scale == f64::INFINITY {

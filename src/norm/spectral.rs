@@ -12,9 +12,9 @@ use crate::norm::{Kind, Norm};
 use crate::parallel::Context;
 
 /// Order of a Gram matrix up to which a certificate is worth its cube.
-const SMALL: usize = 2048;
+pub(crate) const SMALL: usize = 2048;
 /// Products of a Gram matrix up to which it is.
-const WORK: f64 = 1e11;
+pub(crate) const WORK: f64 = 1e11;
 
 /// A norm, or a bound of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub fn norms(
             Which::Lanczos => known.random(&lanczos(&known.operator(), random, ctx)?),
             Which::Power => known.random(&power(&known.operator(), settings.power_steps, random, ctx)?),
             Which::Estimate => {
-                let square = ritz_quick(&known.operator(), random, ctx)?;
+                let square = ritz_quick(&known.operator(), random, 1e-13, ctx)?;
                 (square.sqrt() * power_of_two(known.exponent), Kind::Estimate)
             }
             Which::Spectral => return known.spectral(settings, ctx),
@@ -166,19 +166,19 @@ impl<'a> Known<'a> {
         self.sums.largest == 0.0 || self.sums.largest == f64::INFINITY
     }
 
-    fn operator(&self) -> Gram<'a> {
-        Gram(self.matrix)
+    pub fn operator(&self) -> Gram<'a> {
+        Gram::smaller(self.matrix)
     }
 
     /// The root of a bound of the largest eigenvalue of the scaled matrix, in the unit of the matrix.
     ///
     /// Scaling pushed entries below the range of binary64 by at most the least normal number each.
-    fn back(&self, square: Up) -> Up {
+    pub fn back(&self, square: Up) -> Up {
         let lost = Up::new(TINY) * Up::new(self.matrix.len() as f64);
         (square.sqrt() + lost) * Up::new(power_of_two(self.exponent))
     }
 
-    fn random(&self, eigenvalue: &Eigenvalue) -> (f64, Kind) {
+    pub fn random(&self, eigenvalue: &Eigenvalue) -> (f64, Kind) {
         (self.back(eigenvalue.bound).get(), eigenvalue.kind)
     }
 
@@ -188,17 +188,17 @@ impl<'a> Known<'a> {
         Ok(self.back(bound * bound).min(Up::new(self.sums.schur())))
     }
 
-    fn scaled_frobenius(&self) -> Up {
+    pub fn scaled_frobenius(&self) -> Up {
         Up::new(self.sums.frobenius) * Up::new(power_of_two(-self.exponent))
     }
 
     fn gram(&self, squarings: usize, ctx: &Context<'_>) -> Result<Up> {
-        let computed = gram_of(&self.matrix, self.scaled_frobenius(), ctx)?;
+        let computed = gram_of(&self.operator(), self.scaled_frobenius(), ctx)?;
         Ok(self.back(gram_iteration(computed, squarings, ctx)?).min(Up::new(self.sums.frobenius)))
     }
 
     pub fn cholesky(&self, ctx: &Context<'_>) -> Result<Up> {
-        let computed = gram_of(&self.matrix, self.scaled_frobenius(), ctx)?;
+        let computed = gram_of(&self.operator(), self.scaled_frobenius(), ctx)?;
         Ok(self.back(cholesky(&computed, ctx)?).min(Up::new(self.sums.frobenius)))
     }
 

@@ -107,12 +107,12 @@ impl Symmetric {
         )
     }
 
-    /// `self + factor * other`, entry by entry, each with two roundings.
-    #[expect(dead_code, reason = "for joint norms")]
-    pub fn plus(&self, factor: f64, other: &Self, ctx: &Context<'_>) -> Result<Self> {
+    /// `p * self + q * other`, entry by entry.
+    pub fn blended(&self, p: f64, q: f64, other: &Self, ctx: &Context<'_>) -> Result<Self> {
         let mut sum = self.clone();
         sum.each_tile(ctx, |i, j, tile| {
-            tile.iter_mut().zip(&other.columns[j][i - j]).for_each(|(value, more)| *value += factor * more);
+            let other = &other.columns[j][i - j];
+            tile.iter_mut().zip(other).for_each(|(value, more)| *value = p * *value + q * more);
         })?;
         Ok(sum)
     }

@@ -9,7 +9,7 @@ use crate::source::{Array, Bits, Source};
 /// Weights in memory with their shape.
 pub(super) struct Weights {
     bits: Vec<u64>,
-    shape: [usize; 2],
+    pub shape: [usize; 2],
 }
 
 impl Weights {

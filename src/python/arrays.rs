@@ -6,7 +6,6 @@ use numpy::{
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 
 use crate::dtype::DType;
 use crate::mask::{Output, packed_len};
@@ -94,7 +93,7 @@ pub(super) fn kept_slices<'a>(
 /// Arrays for the core from the lists of a call.
 pub(super) fn arrays<'a>(
     names: Vec<String>,
-    dtypes: &[PyBackedStr],
+    dtypes: &[impl AsRef<str>],
     bits: impl Iterator<Item = PyResult<Bits<'a>>>,
     kept: &[Option<&'a [u8]>],
 ) -> PyResult<Vec<Array<'a>>> {
@@ -104,10 +103,11 @@ pub(super) fn arrays<'a>(
         .zip(bits)
         .zip(kept)
         .map(|(((name, tag), bits), &kept)| {
-            let (dtype, bits) = (dtype(tag)?, bits?);
+            let (dtype, bits) = (dtype(tag.as_ref())?, bits?);
             if bits.width() != dtype.size() {
                 return Err(PyTypeError::new_err(format!(
-                    "{name}: {tag} does not fit {} bytes",
+                    "{name}: {} does not fit {} bytes",
+                    tag.as_ref(),
                     bits.width()
                 )));
             }

@@ -3,6 +3,7 @@
 mod arrays;
 mod bound;
 mod call;
+mod certify;
 mod checkpoint;
 mod errors;
 mod norm;
@@ -19,9 +20,11 @@ mod _rustprune {
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
     #[pymodule_export]
+    use super::certify::certify;
+    #[pymodule_export]
     use super::checkpoint::Checkpoint;
     #[pymodule_export]
-    use super::norm::norms;
+    use super::norm::{joint_norm, norms};
     #[pymodule_export]
     use super::sample::random_mask;
     #[pymodule_export]

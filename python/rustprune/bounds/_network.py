@@ -15,7 +15,7 @@ from rustprune.bounds._activations import parsed
 if TYPE_CHECKING:
     import torch
 
-    from rustprune._rustprune import _Layer
+    from rustprune._rustprune import _RandomLayer
     from rustprune.bounds._laws import Law
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class Layer:
         fan_out, fan_in, *taps = self.shape
         return fan_out * math.prod(taps), fan_in * math.prod(taps)
 
-    def facts(self, law: int) -> _Layer:
+    def facts(self, law: int) -> _RandomLayer:
         """Return the layer as the extension takes it; `law` is the number of its law."""
         rows, cols, *taps = self.shape
         word, parameter = parsed(self.activation)

@@ -1,0 +1,26 @@
+//! How far a pruned network can be from the original, for the weights and masks at hand (Theorem 5).
+//!
+//! No assumption on the weights: they may be trained. What is certified holds for the network in real arithmetic
+//! with the stored weights, all rounding of the certificate included.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `activation` | Def. 1.4: Lipschitz constants, values with their errors |
+//! | `balance` | Prop. 6.15: diagonal weights, powers of two |
+//! | `center` | the states at the centre of the ball, with forward errors |
+//! | `network` | Theorem 5, layer by layer |
+//! | `layer` | the layers, and the rules of 6.14 for those without weights |
+
+mod activation;
+mod balance;
+mod center;
+mod erf;
+mod layer;
+mod network;
+
+pub use activation::Activation;
+pub use layer::{Layer, Map, Weights};
+pub use network::{Certificate, Options, Step, certify};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Certificates against networks that are evaluated, and the errata.
+
+use super::*;
+use crate::mask::Mask;
+use crate::norm::{Kind, Matrix, Part, Settings};
+use crate::parallel::Switches;
+use crate::source::{Array, Bits};
+
+/// A network in memory.
+struct Network {
+    widths: Vec<usize>,
+    weights: Vec<Vec<u64>>,
+    masks: Vec<Vec<u8>>,
+    biases: Vec<Option<Vec<f64>>>,
+    activations: Vec<Activation>,
+}
+
+impl Network {
+    fn new(widths: &[usize], weights: &[&[f64]], masks: &[&[u8]], activation: Activation) -> Self {
+        let layers = weights.len();
+        let bits = |values: &&[f64]| values.iter().map(|value| value.to_bits()).collect();
+        Self {
+            widths: widths.to_vec(),
+            weights: weights.iter().map(bits).collect(),
+            masks: masks.iter().map(|mask| mask.to_vec()).collect(),
+            biases: vec![None; layers],
+            activations: (0..layers)
+                .map(|at| if at + 1 < layers { activation } else { Activation::Identity })
+                .collect(),
+        }
+    }
+
+    fn random(widths: &[usize], activation: Activation, seed: u64) -> Self {
+        let mut weights = Vec::new();
+        let mut masks = Vec::new();
+        for (at, pair) in widths.windows(2).enumerate() {
+            let mut values = vec![0.0; pair[0] * pair[1]];
+            crate::sample::Stream::of_position(seed, at as u64).normals(0, &mut values);
+            masks.push(values.iter().map(|value| u8::from(value.abs() > 0.4)).collect::<Vec<_>>());
+            weights.push(values);
+        }
+        let weights: Vec<_> = weights.iter().map(Vec::as_slice).collect();
+        let masks: Vec<_> = masks.iter().map(Vec::as_slice).collect();
+        let mut network = Self::new(widths, &weights, &masks, activation);
+        for (at, bias) in network.biases.iter_mut().enumerate().step_by(2) {
+            let mut values = vec![0.0; widths[at + 1]];
+            crate::sample::Stream::of_position(seed, 100 + at as u64).normals(0, &mut values);
+            *bias = Some(values);
+        }
+        network
+    }
+
+    fn value(&self, x: &[f64], pruned: bool) -> Vec<f64> {
+        let mut x = x.to_vec();
+        for at in 0..self.weights.len() {
+            let width = self.widths[at];
+            let row = |(number, row): (usize, &[u64])| {
+                let mask = &self.masks[at][number * width..][..width];
+                let terms = row.iter().zip(mask).zip(&x);
+                let sum: f64 = terms
+                    .map(
+                        |((&bits, &kept), x)| {
+                            if pruned && kept == 0 { 0.0 } else { f64::from_bits(bits) * x }
+                        },
+                    )
+                    .sum();
+                self.activations[at].value(sum + self.biases[at].as_ref().map_or(0.0, |bias| bias[number])).0
+            };
+            x = self.weights[at].chunks(width).enumerate().map(row).collect();
+        }
+        x
+    }
+
+    fn gap(&self, x: &[f64]) -> f64 {
+        let [a, b] = [false, true].map(|pruned| self.value(x, pruned));
+        a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+    }
+
+    fn certificate(&self, radius: f64, center: Option<&[f64]>, joint: bool, sweeps: usize) -> Certificate {
+        let arrays: Vec<_> = self
+            .weights
+            .iter()
+            .map(|bits| Array {
+                name: "weights".to_owned(),
+                dtype: crate::dtype::DType::F64,
+                bits: Bits::W64(bits),
+                kept: None,
+            })
+            .collect();
+        let source = arrays.as_slice();
+        let layers: Vec<_> = (0..arrays.len())
+            .map(|at| {
+                let shape = [self.widths[at + 1], self.widths[at]];
+                let mask = Some(Mask::Bytes(&self.masks[at]));
+                Layer::Linear {
+                    weights: Weights {
+                        matrix: Matrix::new(&source, at, shape, mask, Part::All).expect("the shapes fit"),
+                        bias: self.biases[at].as_deref(),
+                    },
+                    activation: self.activations[at],
+                }
+            })
+            .collect();
+        let options = Options { radius, center, joint, sweeps, settings: Settings::default() };
+        certify(&layers, options, &Switches::default().context()).expect("numbers")
+    }
+}
+
+/// Points of the ball: its centre, and random ones on its surface.
+fn points(center: &[f64], radius: f64, count: u64) -> impl Iterator<Item = Vec<f64>> + '_ {
+    (0..count).map(move |number| {
+        let mut direction = vec![0.0; center.len()];
+        crate::sample::Stream::of_position(number, 7).normals(0, &mut direction);
+        let norm = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let factor = if number == 0 { 0.0 } else { radius / norm };
+        center.iter().zip(direction).map(|(c, x)| c + factor * x).collect()
+    })
+}
+
+#[test]
+fn no_input_of_the_ball_has_a_larger_gap() {
+    for (number, activation) in activation::tests::ALL.into_iter().enumerate() {
+        let network = Network::random(&[4, 6, 5, 3], activation, number as u64);
+        let mut center = vec![0.0; 4];
+        crate::sample::Stream::of_position(number as u64, 9).normals(0, &mut center);
+        for radius in [0.0, 1e-3, 1.0, 10.0] {
+            let bounds: Vec<_> = [(false, 0), (true, 0), (true, 3)]
+                .into_iter()
+                .map(|(joint, sweeps)| network.certificate(radius, Some(&center), joint, sweeps).epsilon)
+                .collect();
+            assert!(bounds.iter().all(|bound| bound.kind == Kind::Certified));
+            for x in points(&center, radius, 40) {
+                let gap = network.gap(&x);
+                assert!(
+                    bounds.iter().all(|bound| gap <= bound.value * (1.0 + 1e-12)),
+                    "{activation:?} {radius}"
+                );
+            }
+            if radius == 0.0 {
+                let gap = network.gap(&center);
+                assert!(bounds[0].value <= gap + 1e-10 * (1.0 + gap), "{activation:?}: {gap} {bounds:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_layer_without_a_center_has_the_norm_of_what_was_removed() {
+    let network = Network::new(&[2, 2], &[&[1.0, 3.0, 7.0, 4.0]], &[&[1, 0, 1, 0]], Activation::Relu);
+    let certificate = network.certificate(2.0, None, true, 0);
+    assert!(certificate.epsilon.value >= 10.0 && certificate.epsilon.value <= 10.0 * (1.0 + 1e-12));
+    assert_eq!(certificate.steps[0].rule, "original");
+}
+
+#[test]
+fn nothing_pruned_is_no_gap() {
+    let mut network = Network::random(&[4, 6, 5, 3], Activation::Gelu, 3);
+    network.masks.iter_mut().for_each(|mask| mask.fill(1));
+    for radius in [0.0, 1.0] {
+        assert!(network.certificate(radius, Some(&[1.0; 4]), true, 2).epsilon.value == 0.0);
+    }
+}
+
+/// Errata A6: at a centre where terms cancel, the computed states are no measure of the exact ones.
+#[test]
+fn cancelling_centers_are_covered() {
+    let center = [1e16, 1.0, -1e16];
+    let network = Network::new(&[3, 1], &[&[1.0, 1.0, 1.0]], &[&[0, 0, 0]], Activation::Relu);
+    assert!(network.certificate(0.0, Some(&center), true, 0).epsilon.value >= 1.0);
+    let network =
+        Network::new(&[3, 1, 1], &[&[1.0, 1.0, 1.0], &[3.0]], &[&[0, 0, 0], &[1]], Activation::Identity);
+    assert!(network.certificate(0.0, Some(&center), true, 0).epsilon.value >= 3.0);
+    let center = [1e8, 1e-9, -1e8];
+    let network = Network::new(&[3, 1], &[&[1.0, 1.0, 1.0]], &[&[0, 0, 0]], Activation::Relu);
+    assert!(network.certificate(0.0, Some(&center), true, 0).epsilon.value >= 1e-9);
+}
+
+#[test]
+fn badly_scaled_networks_are_helped_by_diagonal_weights() {
+    // The same function as with ones, but for the order of the sums.
+    let weights: [&[f64]; 2] = [&[1e4, 0.0, 0.0, 1e-4], &[1e-4, 0.0, 0.0, 1e4]];
+    let network = Network::new(&[2, 2, 2], &weights, &[&[0, 1, 1, 1], &[1; 4]], Activation::Relu);
+    let plain = network.certificate(1.0, None, true, 0).epsilon.value;
+    let balanced = network.certificate(1.0, None, true, 3).epsilon.value;
+    assert!(plain >= 1e7 && (1.0..2.0).contains(&balanced), "{plain} {balanced}");
+}
+
+#[test]
+fn maps_bound_what_has_no_weights() {
+    let switches = Switches::default();
+    let map = Layer::Map(Map { lipschitz: 0.5, at_zero: 0.0, largest: 1.0 });
+    let options =
+        Options { radius: 8.0, center: None, joint: true, sweeps: 0, settings: Settings::default() };
+    let certificate = certify(&[map], options, &switches.context()).expect("numbers");
+    assert!(certificate.epsilon.value == 0.0);
+    assert!(certificate.steps[0].state <= 1.0);
+}

@@ -1,0 +1,91 @@
+//! Certificates of pruned networks.
+
+use numpy::PyReadonlyArray1;
+use pyo3::prelude::*;
+
+use super::arrays::Entries;
+use super::call::run;
+use super::norm::{Promise, array, mask, promise};
+use super::select::unknown;
+use crate::certify::{Activation, Layer, Map, Options, Weights};
+use crate::dtype::DType;
+use crate::norm::{Matrix, Part, Random, Settings};
+use crate::source::{Array, Bits, Source};
+
+/// A layer of a call: name, dtype, bits, shape, mask, `row_len` of a packed mask, bias, activation and its
+/// parameter; or the numbers of a [`Map`].
+#[derive(FromPyObject)]
+pub(super) enum LayerWords<'py> {
+    Linear(
+        String,
+        String,
+        Entries<'py>,
+        [usize; 2],
+        Option<PyReadonlyArray1<'py, u8>>,
+        Option<usize>,
+        Option<PyReadonlyArray1<'py, f64>>,
+        String,
+        Option<f64>,
+    ),
+    Map(f64, f64, f64),
+}
+
+impl LayerWords<'_> {
+    /// The weights, or an empty array in the place of a layer without any.
+    fn array(&self) -> PyResult<Array<'_>> {
+        match self {
+            Self::Linear(name, dtype, bits, ..) => array(name.clone(), dtype, bits),
+            Self::Map(..) => {
+                Ok(Array { name: String::new(), dtype: DType::F64, bits: Bits::W64(&[]), kept: None })
+            }
+        }
+    }
+
+    fn layer<'a>(&'a self, source: &'a dyn Source, number: usize) -> PyResult<Layer<'a>> {
+        match self {
+            Self::Linear(_, _, _, shape, bytes, row_len, bias, activation, parameter) => {
+                let matrix = Matrix::new(source, number, *shape, mask(bytes.as_ref(), *row_len)?, Part::All)?;
+                let bias = bias.as_ref().map(|bias| bias.as_slice()).transpose()?;
+                let activation = Activation::from_name(activation, *parameter)
+                    .ok_or_else(|| unknown("activation", "a known name", activation))?;
+                Ok(Layer::Linear { weights: Weights { matrix, bias }, activation })
+            }
+            &Self::Map(lipschitz, at_zero, largest) => Ok(Layer::Map(Map { lipschitz, at_zero, largest })),
+        }
+    }
+}
+
+/// The norms of the weights and of their parts, those of the states, the gap, and the rule that gave it.
+type Step = (Option<[Promise; 3]>, f64, f64, f64, &'static str);
+
+/// See `rustprune.bounds.certify`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
+pub(super) fn certify(
+    py: Python<'_>,
+    layers: Vec<LayerWords<'_>>,
+    radius: f64,
+    center: Option<PyReadonlyArray1<'_, f64>>,
+    joint: bool,
+    sweeps: usize,
+    delta: f64,
+    slack: f64,
+    starts: usize,
+    seed: u64,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Promise, Vec<Step>)> {
+    let arrays = layers.iter().map(LayerWords::array).collect::<PyResult<Vec<_>>>()?;
+    let source = arrays.as_slice();
+    let layers = layers.iter().enumerate().map(|(number, layer)| layer.layer(&source, number));
+    let layers = layers.collect::<PyResult<Vec<_>>>()?;
+    let center = center.as_ref().map(|center| center.as_slice()).transpose()?;
+    let settings = Settings { random: Random { delta, starts, seed, slack }, ..Settings::default() };
+    let options = Options { radius, center, joint, sweeps, settings };
+    let found = run(py, usize::MAX, layers.len(), progress.as_ref(), |ctx| {
+        crate::certify::certify(&layers, options, ctx)
+    })?;
+    let step = |step: &crate::certify::Step| {
+        (step.norms.map(|norms| norms.map(promise)), step.state, step.pruned_state, step.gap, step.rule)
+    };
+    Ok((promise(found.epsilon), found.steps.iter().map(step).collect()))
+}
