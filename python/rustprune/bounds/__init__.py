@@ -11,10 +11,14 @@ Networks
 Simulation
     `simulate`, gaps of drawn networks; `Simulation`, what can be said of them with confidence.
 Given weights
+    `certify`, a bound of the gap for these weights and masks; `Certificate` and `CertifiedLayer`;
     `diagnose`, whether weights look independent; `Diagnosis`, what follows.
 """
 
 from rustprune.bounds._activations import ACTIVATIONS as ACTIVATIONS
+from rustprune.bounds._certify import Certificate as Certificate
+from rustprune.bounds._certify import CertifiedLayer as CertifiedLayer
+from rustprune.bounds._certify import certify as certify
 from rustprune.bounds._diagnose import Diagnosis as Diagnosis
 from rustprune.bounds._diagnose import diagnose as diagnose
 from rustprune.bounds._estimate import METHODS as METHODS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork
 from rustprune.bounds._activations import parsed
+from rustprune.bounds._torch import affine_layers
 
 if TYPE_CHECKING:
     import torch
@@ -228,8 +229,6 @@ class Network:
         >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
         'relu'
         """
-        from rustprune.bounds._torch import affine_layers  # noqa: PLC0415 - looks for torch
-
         found = affine_layers(model)
         laws: list[Law] = each("weights", weights, len(found))
         return cls(

@@ -102,7 +102,7 @@ def norms(
     dtype, words = words_of("weights", weights, FLOATS)
     if words.ndim < 2:
         raise ValueError(f"weights must have two axes or more, got shape {words.shape}")
-    bits, row_len = mask_of(weights, mask, words.shape)
+    bits, row_len = mask_of("weights", mask, words.shape)
     found = _rustprune.norms(
         "weights",
         dtype,
@@ -131,9 +131,9 @@ def matrix_shape(shape: Shape) -> tuple[int, int]:
     return shape[0], math.prod(shape[1:])
 
 
-def mask_of(weights: Array, mask: Array | None, shape: Shape) -> tuple[Bytes | None, int | None]:
+def mask_of(name: str, mask: object, shape: Shape) -> tuple[Bytes | None, int | None]:
     """Return a mask's bytes, and the length of its rows if it is packed."""
     if mask is None:
         return None, None
-    [bits], [packed] = masks(Batch.of("weights", weights).match("mask", mask), [shape])
+    [bits], [packed] = masks(Batch(name, [f"mask of {name}"], [mask], None), [shape])
     return bits.reshape(-1), shape[-1] if packed else None

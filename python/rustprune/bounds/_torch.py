@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 _PASSED_OVER = ("Dropout", "Flatten", "Identity")
 _ACTIVATIONS = {
@@ -36,12 +39,21 @@ class Affine(NamedTuple):
     activation: str
 
     @property
+    def bias(self) -> NDArray[np.float64] | None:
+        """Its bias, if it has one."""
+        bias: torch.Tensor | None = self.linear.bias
+        return None if bias is None else bias.detach().cpu().double().numpy()
+
+    @property
     def bias_norm(self) -> float:
         """The Euclidean norm of its bias, rounded up."""
-        if self.linear.bias is None:
-            return 0.0
-        values = self.linear.bias.detach().tolist()
+        values = [] if self.bias is None else self.bias.tolist()
         return math.sqrt(math.fsum(value * value for value in values)) * (1 + 1e-15)
+
+
+def is_model(value: object) -> TypeGuard[torch.nn.Module]:
+    """Return whether `value` is a torch module."""
+    return isinstance(value, getattr(sys.modules.get("torch.nn"), "Module", ()))
 
 
 def affine_layers(model: torch.nn.Module) -> list[Affine]:

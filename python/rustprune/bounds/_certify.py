@@ -1,0 +1,317 @@
+"""How far one pruned network can be from the original, for the weights and masks at hand (Theorem 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rustprune import _rustprune
+from rustprune._arrays import FLOATS, Batch, flat, words_of
+from rustprune._request import number, whole
+from rustprune.bounds._activations import parsed
+from rustprune.bounds._norms import Norm, mask_of, matrix_shape, norm_of
+from rustprune.bounds._torch import affine_layers, is_model
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike, NDArray
+
+    from rustprune._arrays import Arrays, Words
+    from rustprune._rustprune import _Linear
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedLayer:
+    """One layer of a certificate; norms of states are weighted where diagonal weights were better (6.15).
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    weights, kept, removed : Norm
+        Bounds of the spectral norm of the weights, of what is kept and of what is removed.
+    state, pruned_state : float
+        At least the norm of any state after the layer, of the original and of the pruned network.
+    gap : float
+        At least the norm of the difference of both.
+    rule : str
+        The inequality of Theorem 5 that gave it.
+    """
+
+    name: str
+    weights: Norm
+    kept: Norm
+    removed: Norm
+    state: float
+    pruned_state: float
+    gap: float
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A bound of the largest Euclidean distance between the outputs of two networks over a ball of inputs.
+
+    Parameters
+    ----------
+    epsilon : Norm
+        The bound, and what it promises: certified, or probabilistic where a matrix is too large for more.
+    radius : float
+        Of the ball.
+    centered : bool
+        Whether its centre was given; the origin otherwise.
+    layers : tuple of CertifiedLayer
+        How it came about.
+    """
+
+    epsilon: Norm
+    radius: float
+    centered: bool
+    layers: tuple[CertifiedLayer, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the certificate as what JSON can hold; infinity is the string "inf"."""
+
+        def plain(value: object) -> object:
+            if isinstance(value, Norm):
+                return {name: plain(number) for name, number in value._asdict().items()}
+            return "inf" if value == math.inf else value
+
+        layers = [{name: plain(getattr(it, name)) for name in it.__slots__} for it in self.layers]
+        return {
+            "epsilon": plain(self.epsilon),
+            "radius": self.radius,
+            "centered": self.centered,
+            "layers": layers,
+        }
+
+    def __str__(self) -> str:
+        """Return the bound, what it promises, and a table of the layers."""
+        where = "the centre given" if self.centered else "the origin"
+        kind = self.epsilon.kind + (f", delta {self.epsilon.delta:g}" if self.epsilon.delta else "")
+        lines = [
+            f"gap <= {self.epsilon.value:.6g} for every input within {self.radius:g} of {where} ({kind})",
+            f"{'layer':20} {'weights':>10} {'kept':>10} {'removed':>10} {'gap after':>10}  rule",
+        ]
+        for it in self.layers:
+            norms = " ".join(f"{norm.value:>10.4g}" for norm in (it.weights, it.kept, it.removed))
+            lines.append(f"{it.name:20} {norms} {it.gap:>10.4g}  {it.rule}")
+        return "\n".join(lines)
+
+
+class Linear(NamedTuple):
+    """A layer to certify, as flat entries of a float format; `row_len` is that of a packed mask."""
+
+    name: str
+    dtype: str
+    words: Words
+    mask: NDArray[np.uint8] | None
+    row_len: int | None
+    bias: NDArray[np.float64] | None
+    activation: str
+
+
+def certify(
+    weights: Arrays | torch.nn.Module,
+    masks: Arrays,
+    *,
+    activation: str | Sequence[str] = "relu",
+    output_activation: str = "identity",
+    biases: Sequence[ArrayLike | None] | None = None,
+    radius: float = 1.0,
+    center: ArrayLike | None = None,
+    joint: bool = True,
+    sweeps: int = 3,
+    delta: float = 1e-9,
+    slack: float = 0.01,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Certificate:
+    """Bound the gap between a network and its pruned form over a ball, for these weights and these masks.
+
+    Nothing is assumed of the weights: they may be trained.
+
+    Parameters
+    ----------
+    weights : mapping or sequence of arrays, or torch.nn.Module
+        Of each layer in the order in which they are applied, ``(out_features, in_features)``; or a model of
+        ``Linear`` layers in ``Sequential`` containers, which says its activations and biases itself.
+    masks : mapping or sequence of arrays
+        True = kept, plain or packed, one for each of the weights in a container like theirs; of a model a
+        mapping by the names of its weights, such as ``"0.weight"``, of those that are pruned.
+    activation : str, or sequence of str
+        Of hidden layers, or of each of them; see ``bounds.ACTIVATIONS``.
+    output_activation : str
+        Of the last layer.
+    biases : sequence of arrays, optional
+        Of each layer, None where there is none.
+    radius : float
+        Of the ball of inputs, in Euclidean norm; 0 asks for one input.
+    center : array, optional
+        Its centre; the origin by default.
+    joint : bool
+        Try the norm of both parts together too (6.13), which costs a few more matrices.
+    sweeps : int
+        Sweeps of diagonal weights to try too (6.15).
+    delta : float
+        With what probability a bound that is not certified may be too low: those of matrices whose smaller
+        side is over 2,048.
+    slack : float
+        By what fraction the norms of those may be too high.
+    seed : int
+        Of their random starts, in [0, 2**64).
+    progress : callable, optional
+        Called with the number of entries passed, a few times a second.
+
+    Returns
+    -------
+    Certificate
+        The bound, what it promises, and how it came about. Certified: true of the network in real arithmetic
+        with the stored weights, all rounding of the certificate included.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is not as said, layers do not follow each other, or there is NaN among the weights.
+
+    Notes
+    -----
+    Theorem 5 of the theory page, with Propositions 6.3 to 6.5, 6.13 and 6.15.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rustprune
+    >>> from rustprune import bounds
+    >>> rng = np.random.default_rng(0)
+    >>> weights = [rng.standard_normal((16, 8)) / 4, rng.standard_normal((4, 16)) / 4]
+    >>> masks = rustprune.mask(weights, 0.25)
+    >>> found = bounds.certify(weights, masks, radius=2.0)
+    >>> found.epsilon.kind, 0.25 < found.epsilon.value < 4
+    ('certified', True)
+    """
+    layers = linear_layers(weights, masks, activation, output_activation, biases)
+    middle = None if center is None else np.ascontiguousarray(center, np.float64).reshape(-1)
+    return certified(
+        layers,
+        number("radius", radius),
+        middle,
+        joint=joint,
+        sweeps=sweeps,
+        delta=delta,
+        slack=slack,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def certified(
+    layers: list[Linear],
+    radius: float,
+    center: NDArray[np.float64] | None,
+    *,
+    joint: bool = True,
+    sweeps: int = 3,
+    delta: float = 1e-9,
+    slack: float = 0.01,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Certificate:
+    """Return the certificate of layers."""
+    epsilon, steps = _rustprune.certify(
+        [words_for(layer) for layer in layers],
+        radius,
+        center,
+        joint,
+        whole("sweeps", sweeps),
+        delta,
+        slack,
+        2,
+        whole("seed", seed),
+        progress,
+    )
+    found = []
+    for layer, (norms, state, pruned_state, gap, rule) in zip(layers, steps, strict=True):
+        whole_norm, kept, removed = norms or ((math.nan, "estimate", None),) * 3
+        found.append(
+            CertifiedLayer(
+                layer.name,
+                norm_of(whole_norm),
+                norm_of(kept),
+                norm_of(removed),
+                state,
+                pruned_state,
+                gap,
+                rule,
+            )
+        )
+    return Certificate(norm_of(epsilon), radius, center is not None, tuple(found))
+
+
+def words_for(layer: Linear) -> _Linear:
+    """Return a layer as the extension takes it."""
+    word, parameter = parsed(layer.activation)
+    return (
+        layer.name,
+        layer.dtype,
+        flat(layer.words).reshape(-1),
+        matrix_shape(layer.words.shape),
+        layer.mask,
+        layer.row_len,
+        layer.bias,
+        word,
+        parameter,
+    )
+
+
+def linear_layers(
+    weights: Arrays | torch.nn.Module,
+    masks: Arrays,
+    activation: str | Sequence[str],
+    output_activation: str,
+    biases: Sequence[ArrayLike | None] | None,
+) -> list[Linear]:
+    """Return the layers that a caller gave."""
+    if is_model(weights):
+        return layers_of_model(weights, masks)
+    batch = Batch.of("weights", weights)
+    given = batch.match("masks", masks)
+    count = len(batch.items)
+    hidden = [activation] * (count - 1) if isinstance(activation, str) else list(activation)
+    if len(hidden) != count - 1:
+        raise ValueError(f"activation must be one, or {count - 1} for the hidden layers, got {len(hidden)}")
+    offsets = [None] * count if biases is None else list(biases)
+    if len(offsets) != count:
+        raise ValueError(f"biases must be one for each of {count} layers, got {len(offsets)}")
+    acts = [*hidden, output_activation]
+    rows = zip(batch.names, batch.items, given.items, offsets, acts, strict=True)
+    return [linear(name, item, mask, bias, act) for name, item, mask, bias, act in rows]
+
+
+def linear(name: str, weights: object, mask: object, bias: ArrayLike | None, activation: str) -> Linear:
+    """Return one layer, checked."""
+    dtype, words = words_of(name, weights, FLOATS)
+    if words.ndim != 2:
+        raise ValueError(f"{name}: expected (out_features, in_features), got shape {words.shape}")
+    bits, row_len = mask_of(name, mask, words.shape)
+    offset = None if bias is None else np.ascontiguousarray(bias, np.float64).reshape(-1)
+    return Linear(name, dtype, words, bits, row_len, offset, activation)
+
+
+def layers_of_model(model: torch.nn.Module, masks: Arrays) -> list[Linear]:
+    """Return the layers of a torch model."""
+    if not isinstance(masks, dict):
+        raise TypeError(f"masks must be a dict by names of weights, got {type(masks).__name__}")
+    found = affine_layers(model)
+    unknown = {*masks} - {f"{it.name}.weight" for it in found}
+    if unknown:
+        raise ValueError(f"masks: expected names of the model's weights, got {sorted(unknown)}")
+    layers = []
+    for it in found:
+        name = f"{it.name}.weight"
+        layers.append(linear(name, it.linear.weight, masks.get(name), it.bias, it.activation))
+    return layers
