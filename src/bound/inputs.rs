@@ -10,7 +10,7 @@ use super::masked::Masked;
 use super::orders::{Best, Slots, best};
 use super::rising::ln_chi_square_moment;
 use super::shape::Part;
-use super::special::{ln_add, ln_birthday};
+use super::special::ln_add;
 use super::trace::round_down;
 
 /// What one layer does to the squared `2p`-norms of a gap and of a state, before its activation and at unit scale:
@@ -62,12 +62,11 @@ impl Fluctuation {
 
     fn ln_whole(&self, p: usize) -> f64 {
         let spread = self.dense.family.spread(WHOLE, 1.0, p);
-        spread.ln_variance + self.ln_rows(round_down(spread.share()), p) / p as f64
+        spread.ln_variance + self.ln_rows(spread.share(), p) / p as f64
     }
 
     fn of_parts(&self, masked: &Masked, p: usize) -> Coefficients {
-        let len = self.dense.shape.len() as f64;
-        let ln_penalty = if masked.pruning.is_counted() { ln_birthday(len, p) } else { 0.0 };
+        let ln_penalty = masked.ln_independence(p);
         if ln_penalty == f64::INFINITY {
             return Coefficients { ln_kept: f64::INFINITY, ln_pruned: f64::INFINITY };
         }

@@ -9,7 +9,7 @@ use super::few::{MAX_P, ln_frobenius_moment, ln_schur_moment};
 use super::law::{Family, Side, Spread, ln_plain_moment, ln_threshold_moment};
 use super::orders::{Slots, root};
 use super::shape::{Part, Pruning};
-use super::special::ln_birthday;
+use super::special::{ln_birthday, ln_gaussian_moment};
 use super::trace::round_up;
 
 /// A matrix of independent weights at unit scale, some of them pruned.
@@ -156,13 +156,12 @@ impl Masked {
     /// not available.
     #[must_use]
     pub fn ln_joint_norm(&self, p: usize) -> (f64, f64) {
-        let len = self.dense.shape.len();
         let unavailable = (f64::INFINITY, 1.0);
         if self.is_empty(Part::Pruned) || self.is_empty(Part::Kept) || !self.dense.is_plain() {
             return unavailable;
         }
         // Masks of a fixed size: their positions are not independent.
-        let ln_penalty = if self.pruning.is_counted() { ln_birthday(len as f64, p) } else { 0.0 };
+        let ln_penalty = self.ln_independence(p);
         if ln_penalty == f64::INFINITY {
             return unavailable;
         }
@@ -191,6 +190,33 @@ impl Masked {
         };
         let norm = ln_average(self.cells(), &rest, |_, cell| at(cell));
         (ln_penalty + norm, (ln_c2 / 2.0).exp())
+    }
+
+    /// `ln` of the price of taking the entries of both parts as independent in products of up to `2p` of them
+    /// (Proposition 2.7b); infinite where that is not known.
+    pub(crate) fn ln_independence(&self, p: usize) -> f64 {
+        match self.pruning {
+            Pruning::Magnitude(_) | Pruning::Random(_) => ln_birthday(self.dense.shape.len() as f64, p),
+            Pruning::Bernoulli(_) => 0.0,
+            Pruning::Between { low, high } if self.overlap_is_rare(low, high, p) => 0.0,
+            Pruning::Between { .. } => f64::INFINITY,
+        }
+    }
+
+    /// Whether the weights that either side of a common threshold may hold are so rare that their mixed moments are below
+    /// those of independent entries: `P(low < |w| <= high) t^{2a+2b}` against the products of the bounds of both parts, for
+    /// the larger threshold `t`. The parts of one layer overlap there, so that Proposition 2.7b does not apply to them.
+    fn overlap_is_rare(&self, low: f64, high: f64, p: usize) -> bool {
+        let ln_square = 2.0 * self.dense.family.quantile(high).ln();
+        let least = |part: Part| {
+            let spread = self.spread(&self.cells()[0], part, p);
+            let at = |a: usize| {
+                let moment = spread.ln_variance + (a - 1) as f64 * spread.ln_tau2 + ln_gaussian_moment(a);
+                moment - a as f64 * ln_square
+            };
+            (1..=p).map(at).fold(f64::INFINITY, f64::min)
+        };
+        (high - low).ln() <= least(Part::Kept) + least(Part::Pruned)
     }
 
     /// The cell at which the two parts are weighed against each other.

@@ -14,6 +14,11 @@
 //! | `activation`, `layer` | a network as the bounds see it (1.1, 1.4) |
 //! | `ball`, `inputs`, `covering` | Theorems 1, 2 and 3 |
 //! | `network`, `store`, `batch` | many bounds at once |
+//! | `mean_square`, `closed` | Corollaries 2.5, 3.2, 4.1 and 4.2 |
+//! | `global` | one threshold for several layers (2.12) |
+//! | `given` | random masks of given weights (2.8) |
+//! | `classical` | textbook bounds, for comparison only (section 5) |
+//! | `montecarlo` | what a sample of measured gaps proves (section 7) |
 //!
 //! Moments are logarithms throughout. Infinity is a bound, NaN never is.
 
@@ -21,15 +26,21 @@ mod activation;
 mod ball;
 mod batch;
 mod cells;
+mod classical;
+mod closed;
 mod conv;
 mod convex;
 mod covering;
 mod dense;
 mod few;
+mod given;
+mod global;
 mod inputs;
 mod law;
 mod layer;
 mod masked;
+mod mean_square;
+mod montecarlo;
 mod network;
 mod orders;
 mod rising;
@@ -45,14 +56,25 @@ pub use activation::Activation;
 pub use ball::{Ball, BallState, ball_bound, ball_states};
 pub use batch::{Answer, Question, ROUNDING, Request, bounds};
 pub use cells::{Cell, ln_threshold_tail, threshold_cells, threshold_level};
+pub use classical::{
+    classical_bound, davidson_szarek, largest_row_count, matrix_bernstein, symmetrization_talagrand,
+};
+pub use closed::{Square, closed_norm};
 pub use conv::{grid_factor, largest_use};
 pub use convex::masked_uniform_scale;
 pub use covering::covering_bound;
 pub use dense::Dense;
+pub use given::{GivenWeights, random_mask_deviation};
+pub use global::common_threshold;
 pub use inputs::{Coefficients, Fluctuation, InputState, input_states, inputs_bound};
 pub use law::{Family, Law, Side, Spread, WHOLE, ln_threshold_moment};
 pub use layer::{Layer, Prepared};
 pub use masked::Masked;
+pub use mean_square::{mean_square_states, pruned_share};
+pub use montecarlo::{
+    chance_lower, chance_upper, distribution_error, mean_error, quantile_rank, samples_for_distribution,
+    samples_for_quantile, share_at_look,
+};
 pub use network::{Method, Network};
 pub use orders::{Best, ORDERS, norm_tail};
 pub use rising::ln_chi_square_moment;

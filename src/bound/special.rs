@@ -150,18 +150,24 @@ fn deviance(x: f64, mean: f64) -> f64 {
 
 /// `ln P(Bin(len, chance) = count)` (Loader's saddle-point form: full relative accuracy at any size).
 pub(crate) fn ln_binomial(count: f64, len: f64, chance: f64) -> f64 {
+    ln_binomial_of(count, len, chance, 1.0 - chance)
+}
+
+/// The same, with `1 - chance` given, in case either is tiny.
+fn ln_binomial_of(count: f64, len: f64, chance: f64, other: f64) -> f64 {
     if count < 0.0 || count > len {
         return f64::NEG_INFINITY;
     }
+    let ln = |one: f64, other: f64| if one < 0.5 { one.ln() } else { (-other).ln_1p() };
     if count == 0.0 {
-        return len * (-chance).ln_1p();
+        return len * ln(other, chance);
     }
     if count.to_bits() == len.to_bits() {
-        return len * chance.ln();
+        return len * ln(chance, other);
     }
     let rest = len - count;
     let errors = stirling_error(len) - stirling_error(count) - stirling_error(rest);
-    let deviances = deviance(count, len * chance) + deviance(rest, len * (1.0 - chance));
+    let deviances = deviance(count, len * chance) + deviance(rest, len * other);
     errors - deviances - 0.5 * (2.0 * PI * count * (rest / len)).ln()
 }
 
@@ -175,19 +181,28 @@ pub(crate) fn ln_hypergeometric(count: f64, len: f64, marked: f64, draws: f64) -
         - ln_binomial(draws, len, chance)
 }
 
-/// `P(Bin(len, chance) <= count)`, which is `I_{1-chance}(len-count, count+1)`. Never above one; NaN for none.
+/// `P(Bin(len, chance) <= count)`, which is `I_{1-chance}(len-count, count+1)`.
 pub(crate) fn binomial_cdf(count: u64, len: u64, chance: f64) -> f64 {
+    cdf(count, len, chance, 1.0 - chance)
+}
+
+/// `P(Bin(len, chance) >= count)`
+pub(crate) fn binomial_survival(count: u64, len: u64, chance: f64) -> f64 {
+    if count > len { 0.0 } else { cdf(len - count, len, 1.0 - chance, chance) }
+}
+
+fn cdf(count: u64, len: u64, chance: f64, other: f64) -> f64 {
     if count >= len || chance <= 0.0 {
         return 1.0;
     }
-    if chance >= 1.0 {
+    if other <= 0.0 {
         return 0.0;
     }
     let (below, above) = (count as f64, (len - count) as f64);
-    let pmf = ln_binomial(below, len as f64, chance).exp();
-    // I_x(a, b) = x^a (1-x)^b / (a B(a, b)) * fraction, at x = 1 - chance: the factor is chance * pmf.
-    if 1.0 - chance < (above + 1.0) / (len as f64 + 3.0) {
-        chance * pmf * beta_fraction(above, below + 1.0, 1.0 - chance)
+    let pmf = ln_binomial_of(below, len as f64, chance, other).exp();
+    // I_x(a, b) = x^a (1-x)^b / (a B(a, b)) times a fraction, at x = 1 - chance: the factor is chance * pmf.
+    if other < (above + 1.0) / (len as f64 + 3.0) {
+        chance * pmf * beta_fraction(above, below + 1.0, other)
     } else {
         let factor = chance * pmf * (above / (below + 1.0));
         1.0 - factor * beta_fraction(below + 1.0, above, chance)
