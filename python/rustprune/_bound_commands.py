@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from rustprune._checkpoint.output import check_absent
 from rustprune._terminal import PATH, json_option, progress, quiet_option, threads_option
 
 if TYPE_CHECKING:
-    from rustprune.bounds import BoundEstimate, Law
+    from rustprune.bounds import BoundEstimate, CheckpointCertificate, Law
 
 
 FAMILIES = {"uniform": bounds.Uniform, "normal": bounds.Normal, "laplace": bounds.Laplace}
@@ -170,6 +171,70 @@ def bound(
         click.echo(found.to_json(), nl=False)
     elif not quiet:
         click.echo("\n".join(bound_text(found, methods)))
+
+
+@click.command()
+@click.argument("src", type=PATH)
+@click.argument("pruned", type=PATH)
+@activation_option
+@radius_option
+@click.option(
+    "--delta",
+    type=float,
+    default=1e-9,
+    show_default=True,
+    help="Probability that a bound which is not certified fails.",
+)
+@threads_option
+@json_option
+@quiet_option
+def certify(
+    src: Path,
+    pruned: Path,
+    *,
+    activation: str,
+    radius: float,
+    delta: float,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Bound how far PRUNED, a pruned copy of SRC, can be from it, for the weights that are there.
+
+    Norms of what was removed of each tensor; and, if all matrices are linear layers that follow each other in
+    the order of their names, a bound of the distance of the outputs at every input of norm RADIUS or less.
+    """
+    if threads:
+        _threads.set_num_threads(threads)
+    with progress("measuring", shown=not (as_json or quiet)) as tell:
+        found = bounds.certify_checkpoint(
+            src, pruned, activation=activation, radius=radius, delta=delta, progress=tell
+        )
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    elif not quiet:
+        click.echo("\n".join(certify_text(found)))
+
+
+def certify_text(found: CheckpointCertificate) -> Iterator[str]:
+    """Yield the lines of a table with a row per tensor that differs."""
+    yield f"{'removed':>12} {'of':>12} {'Frobenius':>10} {'of':>10} {'spectral':>10} {'of':>10}  tensor"
+    for it in found.tensors:
+        norms = " ".join(
+            f"{part[kind].value:>10.4g}"
+            for kind in ("frobenius", "spectral")
+            for part in (it.removed, it.weights)
+        )
+        sure = (
+            ""
+            if it.removed["spectral"].kind == it.weights["spectral"].kind == "certified"
+            else "  not certified"
+        )
+        yield f"{it.num_removed:>12,} {math.prod(it.shape):>12,} {norms}  {it.name} {[*it.shape]}{sure}"
+    if found.certificate is None:
+        yield f"no bound of the whole network: {found.reason}"
+    else:
+        yield str(found.certificate)
 
 
 def bound_text(found: BoundEstimate, methods: tuple[str, ...]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The command line: ``rustprune prune``, ``inspect``, ``bound`` and ``demo``."""
+"""The command line: ``rustprune prune``, ``inspect``, ``bound``, ``certify`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -128,6 +128,7 @@ def demo(out_dir: Path, *, force: bool, as_json: bool) -> None:
 
 
 commands.add_command(_bound_commands.bound)
+commands.add_command(_bound_commands.certify)
 
 
 def tell_report(

@@ -12,6 +12,7 @@ Simulation
     `simulate`, gaps of drawn networks; `Simulation`, what can be said of them with confidence.
 Given weights
     `certify`, a bound of the gap for these weights and masks; `Certificate` and `CertifiedLayer`;
+    `certify_checkpoint`, the same of safetensors; `CheckpointCertificate` and `TensorNorms`;
     `diagnose`, whether weights look independent; `Diagnosis`, what follows.
 """
 
@@ -19,6 +20,9 @@ from rustprune.bounds._activations import ACTIVATIONS as ACTIVATIONS
 from rustprune.bounds._certify import Certificate as Certificate
 from rustprune.bounds._certify import CertifiedLayer as CertifiedLayer
 from rustprune.bounds._certify import certify as certify
+from rustprune.bounds._checkpoint import CheckpointCertificate as CheckpointCertificate
+from rustprune.bounds._checkpoint import TensorNorms as TensorNorms
+from rustprune.bounds._checkpoint import certify_checkpoint as certify_checkpoint
 from rustprune.bounds._diagnose import Diagnosis as Diagnosis
 from rustprune.bounds._diagnose import diagnose as diagnose
 from rustprune.bounds._estimate import METHODS as METHODS

@@ -75,12 +75,6 @@ class Certificate:
 
     def as_dict(self) -> dict[str, object]:
         """Return the certificate as what JSON can hold; infinity is the string "inf"."""
-
-        def plain(value: object) -> object:
-            if isinstance(value, Norm):
-                return {name: plain(number) for name, number in value._asdict().items()}
-            return "inf" if value == math.inf else value
-
         layers = [{name: plain(getattr(it, name)) for name in it.__slots__} for it in self.layers]
         return {
             "epsilon": plain(self.epsilon),
@@ -101,6 +95,13 @@ class Certificate:
             norms = " ".join(f"{norm.value:>10.4g}" for norm in (it.weights, it.kept, it.removed))
             lines.append(f"{it.name:20} {norms} {it.gap:>10.4g}  {it.rule}")
         return "\n".join(lines)
+
+
+def plain(value: object) -> object:
+    """Return what JSON can hold of a norm or a number."""
+    if isinstance(value, Norm):
+        return {name: plain(part) for name, part in value._asdict().items()}
+    return "inf" if value == math.inf else value
 
 
 class Linear(NamedTuple):

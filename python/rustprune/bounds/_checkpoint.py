@@ -1,0 +1,258 @@
+"""Certificates of checkpoints: a pruned one against its original."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rustprune import _rustprune
+from rustprune._arrays import flat
+from rustprune._checkpoint.files import Tensor, find
+from rustprune.bounds._certify import Certificate, Linear, certified, plain
+from rustprune.bounds._network import fits
+from rustprune.bounds._norms import Norm, matrix_shape, norm_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rustprune._arrays import Words
+
+KINDS = ("frobenius", "spectral")
+_WORDS = {"float64": "<u8", "float32": "<u4", "float16": "<u2", "bfloat16": "<u2"}
+
+
+class TensorNorms(NamedTuple):
+    """How large a tensor of a checkpoint is, and what of it was removed.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    shape : tuple of int
+        Its shape.
+    num_removed : int
+        How many of its entries are zero in the pruned checkpoint and are not in the original.
+    weights, removed : dict of str to Norm
+        Frobenius norm and a bound of the spectral norm, of the matrix ``(shape[0], -1)``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    num_removed: int
+    weights: dict[str, Norm]
+    removed: dict[str, Norm]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCertificate:
+    """How far a pruned checkpoint is from the original.
+
+    Parameters
+    ----------
+    tensors : tuple of TensorNorms
+        Those that differ.
+    certificate : Certificate or None
+        Of the whole network, where its matrices are a chain of layers.
+    reason : str
+        Why there is none.
+    """
+
+    tensors: tuple[TensorNorms, ...]
+    certificate: Certificate | None
+    reason: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the certificate as what JSON can hold; infinity is the string "inf"."""
+        tensors = [
+            it._asdict()
+            | {
+                part: {kind: plain(norm) for kind, norm in getattr(it, part).items()}
+                for part in ("weights", "removed")
+            }
+            for it in self.tensors
+        ]
+        whole = None if self.certificate is None else self.certificate.as_dict()
+        return {"tensors": tensors, "certificate": whole, "reason": self.reason}
+
+
+def certify_checkpoint(
+    src: str | Path,
+    pruned: str | Path,
+    *,
+    activation: str = "relu",
+    output_activation: str = "identity",
+    radius: float = 1.0,
+    delta: float = 1e-9,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckpointCertificate:
+    """Measure what a pruned checkpoint lacks of its original, and bound how far their outputs can be apart.
+
+    Parameters
+    ----------
+    src, pruned : path
+        Safetensors files or Hugging Face directories of the same tensors. Those of the second are those of
+        the first, with zeros.
+    activation, output_activation : str
+        Of hidden layers, and of the last, for the bound of the whole network.
+    radius : float
+        Of the ball of inputs, around the origin.
+    delta : float
+        With what probability bounds that are not certified may be too low: of each tensor, of the network.
+    seed : int
+        Of their random starts, in [0, 2**64).
+    progress : callable, optional
+        Called with the number of tensors done and to do.
+
+    Returns
+    -------
+    CheckpointCertificate
+        Norms of the tensors that differ; and a certificate of the network, if all its matrices named
+        ``*.weight`` are linear layers that follow each other in the order of their names, digits as numbers,
+        each with the bias of its name: other networks have connections that a checkpoint does not tell.
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        If a file is missing or cannot be read.
+    ValueError
+        If a file is malformed, the tensors of both differ in names, shapes or dtypes, or one of the second
+        has other values than those of the first and zeros.
+
+    Examples
+    --------
+    >>> import pathlib, rustprune, tempfile
+    >>> from rustprune import bounds
+    >>> digits = pathlib.Path(rustprune.__file__).parent / "data" / "digits.safetensors"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     out = pathlib.Path(folder) / "out.safetensors"
+    ...     report = rustprune.prune_checkpoint(digits, out, 0.5)
+    ...     found = bounds.certify_checkpoint(digits, out)
+    >>> [tensor.num_removed for tensor in found.tensors]
+    [9600, 15000, 500]
+    >>> found.certificate.epsilon.kind
+    'certified'
+    """
+    originals, others = read(Path(src)), read(Path(pruned))
+    for name in {*originals} ^ {*others}:
+        raise ValueError(f"{pruned if name in originals else src}: tensor {name!r} is missing")
+    pairs = [(originals[name], others[name]) for name in sorted(originals, key=natural)]
+    layers: list[Linear] = []
+    tensors: list[TensorNorms] = []
+    for done, (original, other) in enumerate(pairs):
+        if original.words.dtype != other.words.dtype or original.words.shape != other.words.shape:
+            raise ValueError(f"{pruned}: tensor {original.name!r} is not like that of {src}")
+        mask = kept_mask(original, other, Path(pruned))
+        if original.words.ndim >= 2 and mask is not None:
+            tensors.append(measured(original, mask, delta, seed))
+        if original.words.ndim >= 2 and original.name.rpartition(".")[2] == "weight":
+            layers.append(layer_of(original, mask, originals))
+        if progress is not None:
+            progress(done + 1, len(pairs))
+    if reason := why_no_chain([(layer.name, layer.words.shape) for layer in layers]):
+        return CheckpointCertificate(tuple(tensors), None, reason)
+    acts = [activation] * (len(layers) - 1) + [output_activation]
+    chain = [layer._replace(activation=act) for layer, act in zip(layers, acts, strict=True)]
+    return CheckpointCertificate(tuple(tensors), certified(chain, radius, None, delta=delta, seed=seed), "")
+
+
+class Stored(NamedTuple):
+    """A tensor where it lies in its file, as unsigned words of its float format."""
+
+    name: str
+    dtype: str
+    words: Words
+
+
+def read(src: Path) -> dict[str, Stored]:
+    """Return the tensors of floating point, by name."""
+    files = find(src)
+    _, shards = files.open()
+    return {
+        stored.name: stored
+        for path, tensors in zip(files.paths(), shards, strict=True)
+        for stored in stored_in(path, tensors)
+    }
+
+
+def stored_in(path: Path, tensors: list[Tensor]) -> Iterator[Stored]:
+    """Yield the tensors of a file whose header has been checked."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    for tensor in tensors:
+        if tensor.format is None:
+            continue
+        word = np.dtype(_WORDS.get(tensor.format, "u1"))
+        start, _ = header[tensor.name]["data_offsets"]
+        words = np.empty(tensor.shape, word)
+        if words.size:
+            words = np.memmap(path, word, "r", 8 + length + start, tensor.shape)
+        yield Stored(tensor.name, tensor.format, words)
+
+
+def kept_mask(original: Stored, other: Stored, pruned: Path) -> NDArray[np.uint8] | None:
+    """Return which entries were kept; None if all were."""
+    kept = np.equal(original.words, other.words)
+    if kept.all():
+        return None
+    # Zero but for the sign.
+    zero = other.words << 1 == 0 if original.words.dtype.itemsize > 1 else other.words & 0x7F == 0
+    if not (kept | zero).all():
+        raise ValueError(f"{pruned}: tensor {original.name!r} has other values than the original's and zeros")
+    return kept.view(np.uint8).reshape(-1)
+
+
+def measured(original: Stored, mask: NDArray[np.uint8], delta: float, seed: int) -> TensorNorms:
+    """Return the norms of a tensor and of what was removed of it."""
+    shape = matrix_shape(original.words.shape)
+    words = flat(original.words).reshape(-1)
+    found = [
+        _rustprune.norms(
+            original.name, original.dtype, words, shape, bits, None, part, list(KINDS), delta, 0.01, 2, seed
+        )
+        for bits, part in ((None, "all"), (mask, "removed"))
+    ]
+    norms = [{name: norm_of(promise) for name, promise in it.items()} for it in found]
+    return TensorNorms(original.name, original.words.shape, int(mask.size - mask.sum()), *norms)
+
+
+def layer_of(original: Stored, mask: NDArray[np.uint8] | None, originals: dict[str, Stored]) -> Linear:
+    """Return a matrix as a layer, with the bias of its name."""
+    bias = originals.get(original.name.removesuffix("weight") + "bias")
+    offset = None if bias is None else widened(bias)
+    return Linear(original.name, original.dtype, original.words, mask, None, offset, "identity")
+
+
+def widened(stored: Stored) -> NDArray[np.float64]:
+    """Return the values of a small tensor."""
+    if stored.dtype == "bfloat16":
+        return (stored.words.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    if stored.dtype not in _WORDS:
+        raise ValueError(f"{stored.name}: expected a bias of 16 bits or more, got {stored.dtype}")
+    return np.asarray(stored.words).view(stored.dtype).astype(np.float64)
+
+
+def why_no_chain(layers: list[tuple[str, tuple[int, ...]]]) -> str:
+    """Return why the matrices do not follow each other; nothing if they do."""
+    if not layers:
+        return "no matrix is named *.weight"
+    for name, shape in layers:
+        if len(shape) != 2:
+            return f"{name} is no linear layer: shape {[*shape]}"
+    for (before, one), (after, two) in itertools.pairwise(layers):
+        if not fits(one, two):
+            return f"{after} {[*two]} cannot follow {before} {[*one]}"
+    return ""
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts names with their digits as numbers."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
