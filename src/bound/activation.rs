@@ -18,6 +18,8 @@ pub struct Activation {
     pub cone: bool,
     /// The lowest slope.
     pub lowest: f64,
+    /// Whether `f(t u) = t f(u)` for all `t >= 0`.
+    pub homogeneous: bool,
 }
 
 /// Added to constants that were rounded to 15 digits.
@@ -25,9 +27,11 @@ const ROUND_UP: f64 = 1e-9;
 
 impl Activation {
     /// No activation.
-    pub const IDENTITY: Self = Self { lipschitz: 1.0, half: 1.0, at_zero: 0.0, cone: false, lowest: 1.0 };
-    /// `max(u, 0)`, also cut off above.
-    pub const RELU: Self = Self { lipschitz: 1.0, half: 0.5, at_zero: 0.0, cone: true, lowest: 0.0 };
+    pub const IDENTITY: Self =
+        Self { lipschitz: 1.0, half: 1.0, at_zero: 0.0, cone: false, lowest: 1.0, homogeneous: true };
+    /// `max(u, 0)`.
+    pub const RELU: Self =
+        Self { lipschitz: 1.0, half: 0.5, at_zero: 0.0, cone: true, lowest: 0.0, homogeneous: true };
 
     /// The activation of that name; `parameter` is the slope of `leaky_relu`, in [-1, 1], or the `alpha` of `elu`, at
     /// least 0, and is not looked at for others.
@@ -35,11 +39,18 @@ impl Activation {
     /// # Errors
     /// [`Error::UnknownActivation`], [`Error::OutOfRange`] for the parameter.
     pub fn named(name: &str, parameter: f64) -> Result<Self> {
-        let monotone =
-            |lipschitz, at_zero, lowest| Self { lipschitz, half: 1.0, at_zero, cone: false, lowest };
+        let monotone = |lipschitz, at_zero, lowest| Self {
+            lipschitz,
+            at_zero,
+            lowest,
+            homogeneous: false,
+            ..Self::IDENTITY
+        };
         Ok(match name {
             "identity" | "linear" => Self::IDENTITY,
-            "relu" | "relu6" => Self::RELU,
+            "relu" => Self::RELU,
+            // Cut off above, which loses nothing but that it is homogeneous.
+            "relu6" => Self { homogeneous: false, ..Self::RELU },
             "hardtanh" | "tanh" | "softsign" => monotone(1.0, 0.0, 0.0),
             "leaky_relu" => Self::leaky_relu(parameter)?,
             "gelu" => Self::gated(1.128_904_145_185_155),
@@ -59,6 +70,11 @@ impl Activation {
         })
     }
 
+    /// Whether it changes nothing: its slopes are one, and it is zero at zero.
+    pub(crate) fn is_identity(&self) -> bool {
+        self.lowest >= 1.0 && self.lipschitz <= 1.0 && self.at_zero == 0.0
+    }
+
     fn leaky_relu(slope: f64) -> Result<Self> {
         let slope = Error::check_range("activation parameter", slope, -1.0, 1.0)?;
         let half = f64::midpoint(1.0, slope * slope);
@@ -69,6 +85,6 @@ impl Activation {
     fn gated(lipschitz: f64) -> Self {
         let lipschitz = lipschitz + ROUND_UP;
         let half = f64::midpoint(1.0, ((lipschitz - 1.0) / lipschitz).powi(2));
-        Self { lipschitz, half, at_zero: 0.0, cone: false, lowest: 1.0 - lipschitz }
+        Self { lipschitz, half, lowest: 1.0 - lipschitz, homogeneous: false, ..Self::IDENTITY }
     }
 }

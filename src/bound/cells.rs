@@ -4,9 +4,9 @@ use super::law::Side;
 use super::special::{binomial_cdf, ln_add, ln_sub, relative_entropy};
 
 /// Where the cells end, in standard deviations from the mean.
-const STEPS: [f64; 21] = [
+const STEPS: [f64; 28] = [
     -3.0, -2.0, -1.25, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0, 10.0, 13.0, 17.0, 22.0, 28.0,
-    36.0, 48.0,
+    36.0, 48.0, 64.0, 90.0, 130.0, 190.0, 290.0, 450.0, 700.0,
 ];
 
 /// Below this a tail is taken by its exponential bound.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cells::{Cell, Rest, ln_average};
 use super::dense::Dense;
+use super::increments::{Moments, Pointwise};
 use super::law::WHOLE;
 use super::layer::Prepared;
 use super::masked::Masked;
@@ -26,17 +27,19 @@ pub struct Coefficients {
 /// The fluctuation of the sum over rows of what one layer makes of a fixed vector (Lemma 3.1).
 #[derive(Debug)]
 pub struct Fluctuation {
-    dense: Arc<Dense>,
-    masked: Option<Arc<Masked>>,
-    half: f64,
+    pub(super) dense: Arc<Dense>,
+    pub(super) masked: Option<Arc<Masked>>,
+    pub(super) half: f64,
     slots: Slots<Coefficients>,
+    pub(super) moments: Moments,
 }
 
 impl Fluctuation {
     /// Of a matrix, pruned or not, under an activation of that [`super::Activation::half`].
     #[must_use]
     pub fn new(dense: Arc<Dense>, masked: Option<Arc<Masked>>, half: f64) -> Self {
-        Self { dense, masked, half, slots: Slots::default() }
+        let (slots, moments) = Default::default();
+        Self { dense, masked, half, slots, moments }
     }
 
     /// The coefficients of order `p`.
@@ -60,7 +63,8 @@ impl Fluctuation {
         ln_chi_square_moment(self.dense.shape.rows, half, p) - p as f64 * share.ln()
     }
 
-    fn ln_whole(&self, p: usize) -> f64 {
+    /// `ln` of the factor of the squared norm of a difference of two inputs of the whole matrix.
+    pub(super) fn ln_whole(&self, p: usize) -> f64 {
         let spread = self.dense.family.spread(WHOLE, 1.0, p);
         spread.ln_variance + self.ln_rows(spread.share(), p) / p as f64
     }
@@ -104,7 +108,7 @@ impl Fluctuation {
     }
 
     /// `ln` of the square of what stands under the root beyond the last cell.
-    fn ln_envelope(&self, p: usize) -> f64 {
+    pub(super) fn ln_envelope(&self, p: usize) -> f64 {
         let spread = self.dense.family.spread(WHOLE, 1.0, 2 * p);
         2.0 * p as f64 * spread.ln_variance + self.ln_rows(spread.share(), 2 * p)
     }
@@ -135,7 +139,7 @@ impl InputState {
 }
 
 /// The sum of logarithms of two factors: zero wins over infinity.
-fn plus(a: f64, b: f64) -> f64 {
+pub(super) fn plus(a: f64, b: f64) -> f64 {
     if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY { f64::NEG_INFINITY } else { a + b }
 }
 
@@ -150,13 +154,13 @@ pub fn input_states(layers: &[Prepared], radius: f64, p: usize) -> Vec<InputStat
     layers.iter().map(step).collect()
 }
 
-/// `ln` of the bound of the `2p`-norm of the gap at one input.
+/// `ln` of the bound of the `2p`-norm of the gap at one input, with the sharper coefficients of Corollary 6.2.
 pub(crate) fn ln_input_gap(layers: &[Prepared], radius: f64, p: usize) -> f64 {
-    input_states(layers, radius, p).last().map_or(f64::NEG_INFINITY, |state| state.ln_gap / 2.0)
+    Pointwise::of(layers, radius, p).ln_gap
 }
 
 /// A bound `epsilon` with `P(max |F - f| > epsilon) <= delta` over `inputs` inputs of norm at most `radius` that are
-/// fixed independently of the weights (Theorem 2).
+/// fixed independently of the weights (Theorem 2 with Corollary 6.2).
 #[must_use]
 pub fn inputs_bound(layers: &[Prepared], radius: f64, inputs: f64, delta: f64) -> Best {
     best(|p| ln_input_gap(layers, radius, p) + (inputs.ln() - delta.ln()) / (2 * p) as f64)

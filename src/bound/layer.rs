@@ -44,6 +44,12 @@ impl Layer {
         bias + self.activation.at_zero * outputs.sqrt()
     }
 
+    /// The layer from its outputs to its inputs.
+    pub(crate) fn transposed(self) -> Self {
+        let shape = Shape { rows: self.shape.cols, cols: self.shape.rows, ..self.shape };
+        Self { shape, ..self }
+    }
+
     /// The half of [`Activation::half`] that holds for gaps: one where a bias breaks the symmetry.
     pub(crate) fn gap_half(&self) -> f64 {
         if self.activation.at_zero == 0.0 && self.bias == 0.0 { self.activation.half } else { 1.0 }
@@ -75,6 +81,8 @@ pub struct Prepared {
     pub gap: Arc<Fluctuation>,
     /// How the state does.
     pub state: Arc<Fluctuation>,
+    /// How the pruned network's state does.
+    pub pruned_state: Arc<Fluctuation>,
 }
 
 impl Prepared {
@@ -83,9 +91,10 @@ impl Prepared {
     pub fn new(layer: Layer) -> Self {
         let dense = Arc::new(Dense::new(layer.shape, layer.law.family.clone()));
         let masked = layer.is_pruned().then(|| Arc::new(Masked::new(Arc::clone(&dense), layer.pruning)));
-        let [gap, state] = [(masked.clone(), layer.gap_half()), (None, layer.state_half())]
-            .map(|(masked, half)| Arc::new(Fluctuation::new(Arc::clone(&dense), masked, half)));
-        Self { layer, dense, masked, gap, state }
+        let rows = [(&masked, layer.gap_half()), (&None, layer.state_half()), (&masked, layer.state_half())];
+        let [gap, state, pruned_state] =
+            rows.map(|(masked, half)| Arc::new(Fluctuation::new(Arc::clone(&dense), masked.clone(), half)));
+        Self { layer, dense, masked, gap, state, pruned_state }
     }
 
     /// Whether it is a plain matrix between vectors, so that sets of states can be followed by their width.

@@ -13,6 +13,7 @@
 //! | `conv` | convolutions (Theorem 4) |
 //! | `activation`, `layer` | a network as the bounds see it (1.1, 1.4) |
 //! | `ball`, `inputs`, `covering` | Theorems 1, 2 and 3 |
+//! | `increments`, `volumes`, `smoothing` | Theorem 6 |
 //! | `network`, `store`, `batch` | many bounds at once |
 //! | `mean_square`, `closed` | Corollaries 2.5, 3.2, 4.1 and 4.2 |
 //! | `global` | one threshold for several layers (2.12) |
@@ -35,6 +36,7 @@ mod dense;
 mod few;
 mod given;
 mod global;
+mod increments;
 mod inputs;
 mod law;
 mod layer;
@@ -45,12 +47,14 @@ mod network;
 mod orders;
 mod rising;
 mod shape;
+mod smoothing;
 mod special;
 mod store;
 mod table;
 #[cfg(test)]
 mod testing;
 mod trace;
+mod volumes;
 
 pub use activation::Activation;
 pub use ball::{Ball, BallState, ball_bound, ball_states};
@@ -66,6 +70,7 @@ pub use covering::covering_bound;
 pub use dense::Dense;
 pub use given::{GivenWeights, random_mask_deviation};
 pub use global::common_threshold;
+pub use increments::Pointwise;
 pub use inputs::{Coefficients, Fluctuation, InputState, input_states, inputs_bound};
 pub use law::{Family, Law, Side, Spread, WHOLE, ln_threshold_moment};
 pub use layer::{Layer, Prepared};
@@ -79,8 +84,10 @@ pub use network::{Method, Network};
 pub use orders::{Best, ORDERS, norm_tail};
 pub use rising::ln_chi_square_moment;
 pub use shape::{Kernel, Part, Pruning, Shape};
+pub use smoothing::{linear_bound, smoothing_bound};
 pub use table::Table;
 pub use trace::{
     GaussianTrace, chi_norm, effective_len, effective_size, gaussian_norm, ln_gaussian_sup_moment,
     ln_profile_trace, ln_trace, one_sided_moment,
 };
+pub use volumes::{ln_caps, ln_lenses};

@@ -8,12 +8,18 @@ pub const ORDERS: [usize; 31] = [
     256, 320, 384, 448, 512,
 ];
 
+/// [`ORDERS`], and larger ones for suprema over balls of many dimensions.
+pub(crate) const LONG_ORDERS: [usize; 38] = [
+    1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224,
+    256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048,
+];
+
 /// The search ends after so many orders in a row that are no better.
 pub(crate) const PATIENCE: usize = 8;
 
 /// One result for each order, computed when it is first asked for.
 #[derive(Debug)]
-pub(crate) struct Slots<T>([OnceLock<T>; ORDERS.len()]);
+pub(crate) struct Slots<T>([OnceLock<T>; LONG_ORDERS.len()]);
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
@@ -24,7 +30,7 @@ impl<T> Default for Slots<T> {
 impl<T: Copy> Slots<T> {
     /// The result of order `p`; computed each time for an order that is not tried.
     pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> T) -> T {
-        match ORDERS.binary_search(&p) {
+        match LONG_ORDERS.binary_search(&p) {
             Ok(slot) => *self.0[slot].get_or_init(compute),
             Err(_) => compute(),
         }

@@ -3,7 +3,7 @@
 use std::f64::consts::LN_2;
 use std::sync::LazyLock;
 
-use super::orders::ORDERS;
+use super::orders::{LONG_ORDERS, ORDERS};
 use super::special::{ln_factorial, ln_product};
 
 /// `Q_p(n, x) = E prod_{j<p} (K + 2j)`, `K ~ Bin(n, x)`, by its logarithm.
@@ -17,6 +17,12 @@ pub fn ln_chi_square_moment(rows: usize, share: f64, p: usize) -> f64 {
         return ln_product((0..p).map(|j| (rows + 2 * j) as f64));
     }
     let scale = p as f64 * LN_2 + ln_factorial(p);
+    if p > LAST {
+        return match LONG_ROWS.binary_search_by_key(&p, |(order, _)| *order) {
+            Ok(at) => scale + ln_long_sum(p, &LONG_ROWS[at].1, rows, share),
+            Err(_) => scale + ln_long_sum(p, &long_rows(p, |order| order == p)[0].1, rows, share),
+        };
+    }
     match ROWS.binary_search_by_key(&p, |(order, _)| *order) {
         Ok(at) => scale + ln_sum(&ROWS[at].1, rows, share),
         Err(_) => scale + ln_sum(&coefficients(p), rows, share),
@@ -40,11 +46,57 @@ fn ln_sum(coefficients: &[f64], rows: usize, share: f64) -> f64 {
 
 /// The rows of the orders that are tried, and of twice them.
 static ROWS: LazyLock<Vec<(usize, Vec<f64>)>> = LazyLock::new(|| {
-    let last = 2 * ORDERS[ORDERS.len() - 1];
     let is_used = |p: usize| ORDERS.contains(&p) || (p.is_multiple_of(2) && ORDERS.contains(&(p / 2)));
-    let rows = Rows::default().enumerate().take(last + 1).filter(|(p, _)| is_used(*p));
+    let rows = Rows::default().enumerate().take(LAST + 1).filter(|(p, _)| is_used(*p));
     rows.collect()
 });
+
+/// The last row that doubles can hold.
+const LAST: usize = 2 * ORDERS[ORDERS.len() - 1];
+
+/// The ratios of the rows of larger orders that are tried.
+static LONG_ROWS: LazyLock<Vec<(usize, Vec<f64>)>> = LazyLock::new(|| {
+    let last = LONG_ORDERS[LONG_ORDERS.len() - 1];
+    long_rows(last, |p| p > LAST && (LONG_ORDERS.contains(&p) || LONG_ORDERS.contains(&(p / 2))))
+});
+
+/// Rows by the ratios `b(p, i+1) / b(p, i)`, for `i = 1..p`: the recursion of [`Rows`], divided by itself.
+fn long_rows(last: usize, is_used: impl Fn(usize) -> bool) -> Vec<(usize, Vec<f64>)> {
+    let (mut ratios, mut used): (Vec<f64>, _) = (Vec::with_capacity(last), Vec::new());
+    for p in 1..=last {
+        if is_used(p) {
+            used.push((p, ratios.clone()));
+        }
+        let mut before = f64::INFINITY;
+        for (at, ratio) in ratios.iter_mut().enumerate() {
+            let i = at as f64 + 1.0;
+            let (here, grown) = (*ratio, i + 2.0 * p as f64);
+            *ratio = ((i + 1.0) + (grown + 1.0) * here) / (i / before + grown);
+            before = here;
+        }
+        let i = p as f64;
+        ratios.push((i + 1.0) / (i / before + i + 2.0 * p as f64));
+    }
+    used
+}
+
+/// `ln sum_i b_i C(rows, i) share^i` of a row by its ratios.
+fn ln_long_sum(p: usize, ratios: &[f64], rows: usize, share: f64) -> f64 {
+    const LARGE: f64 = 1e100;
+    // b(p, 1) = C(2p, p) / 4^p
+    let mut scale = ln_factorial(2 * p) - 2.0 * ln_factorial(p) - 2.0 * p as f64 * LN_2;
+    let mut term = share * rows as f64;
+    let mut sum = term;
+    for (ratio, i) in ratios.iter().zip(2..=rows) {
+        term *= ratio * share * ((rows - i + 1) as f64 / i as f64);
+        sum += term;
+        if term > LARGE {
+            (sum, term) = (sum / LARGE, term / LARGE);
+            scale += LARGE.ln();
+        }
+    }
+    sum.ln() + scale
+}
 
 fn coefficients(p: usize) -> Vec<f64> {
     Rows::default().nth(p).unwrap_or_default()

@@ -212,7 +212,7 @@ fn cdf(count: u64, len: u64, chance: f64, other: f64) -> f64 {
 
 /// The continued fraction of the incomplete beta function (Lentz), for `x` below the mean.
 #[expect(clippy::many_single_char_names, reason = "the letters of the formula")]
-fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
+pub(crate) fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     const TINY: f64 = 1e-300;
     let guard = |value: f64| if value.abs() < TINY { TINY } else { value };
     let mut c = 1.0;

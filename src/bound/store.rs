@@ -41,7 +41,8 @@ impl Store {
         };
         let gap = fluctuation(masked_key, masked.as_ref(), layer.gap_half());
         let state = fluctuation(None, None, layer.state_half());
-        Prepared { layer, dense, masked, gap, state }
+        let pruned_state = fluctuation(masked_key, masked.as_ref(), layer.state_half());
+        Prepared { layer, dense, masked, gap, state, pruned_state }
     }
 
     /// Forgets pruned matrices once they are many.

@@ -52,3 +52,18 @@ pub(super) fn reference_networks() -> [Vec<Prepared>; 4] {
         Prepared::all(&network((256, 6, 16, 10), &Family::Uniform, 0.5, random)),
     ]
 }
+
+/// Width, layers, inputs and outputs of a network as [`network`] takes them, its law, and what is pruned.
+pub(super) type Row = ((usize, usize, usize, usize), Family, f64, fn(u64) -> Pruning);
+
+/// The networks of the reference values of Theorem 6.
+pub(super) fn smoothing_rows() -> [Row; 6] {
+    [
+        ((64, 3, 8, 10), Family::Uniform, 0.5, Pruning::Magnitude),
+        ((64, 4, 16, 10), Family::Normal, 0.1, Pruning::Random),
+        ((256, 3, 16, 10), Family::Uniform, 0.1, Pruning::Magnitude),
+        ((256, 6, 64, 10), Family::Uniform, 0.9, Pruning::Random),
+        ((256, 6, 8, 10), Family::Uniform, 0.9, Pruning::Magnitude),
+        ((1024, 6, 256, 10), Family::Uniform, 0.1, Pruning::Magnitude),
+    ]
+}

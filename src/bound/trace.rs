@@ -102,10 +102,13 @@ impl GaussianTrace {
         Self { rows, cols, runs: [OnceLock::new(), OnceLock::new()] }
     }
 
-    /// `ln T_p`, infinite where the recursion overflows.
+    /// `ln T_p`, infinite where the recursion overflows or is not carried so far.
     #[must_use]
     pub fn ln_recursion(&self, p: usize) -> f64 {
-        let (run_at, last) = if p <= SHORT { (0, SHORT) } else { (1, LONG.max(p)) };
+        if p > LONG {
+            return f64::INFINITY;
+        }
+        let (run_at, last) = if p <= SHORT { (0, SHORT) } else { (1, LONG) };
         let terms = self.runs[run_at].get_or_init(|| run(self.rows, self.cols, last));
         unscale(self.rows, self.cols, p, terms)
     }

@@ -4,7 +4,8 @@ use crate::bound::testing::assert_close;
 #[test]
 fn cells_match_the_reference() {
     let cells = threshold_cells(2048, 4096);
-    assert_eq!(cells.len(), STEPS.len());
+    // Those of 64 deviations and more end at one.
+    assert_eq!(cells.len(), 22);
     let Side::Below(v) = cells[10].pruned else { unreachable!() };
     assert_close(v, 0.531_364_412_985_111);
     assert_close(cells[10].ln_tail.exp(), 3.124_331_800_777_87e-5);

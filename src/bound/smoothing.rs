@@ -1,0 +1,225 @@
+//! Theorem 6: the largest gap over a ball by random smoothing, and its form for networks without activations.
+//!
+//! The value at a point is compared with that at a random point near it, that with one farther away, and so on: a
+//! distance costs the increment between two fixed inputs, and how much more often points come close than uniform ones.
+
+use std::f64::consts::FRAC_PI_2;
+
+use super::ball::Ball;
+use super::covering::{dimension, lipschitz};
+use super::increments::Pointwise;
+use super::inputs::plus;
+use super::law::Family;
+use super::layer::Prepared;
+use super::orders::{Best, LONG_ORDERS, best};
+use super::special::{ln_add, times};
+use super::volumes::{ln_caps, ln_coordinate_moment, ln_lenses};
+
+/// Scales fall by `e^-0.2` each, to about one millionth.
+const SCALES: usize = 71;
+const STEP: f64 = 0.2;
+
+/// Orders up to this, and up to four times the dimension and the logarithm of the chance.
+const SHORT: usize = 64;
+/// For laws whose moments have to be gone through one by one.
+const SLOW: usize = 192;
+/// For unbounded laws, which need moments of twice the order.
+const UNBOUNDED: usize = 1024;
+
+/// The scales of the chain of points.
+struct Scales {
+    /// The largest distance of a step, over the radius, and of what it starts from.
+    steps: Vec<f64>,
+    lengths: Vec<f64>,
+    /// `ln` of the largest density of its end.
+    ln_densities: Vec<f64>,
+}
+
+impl Scales {
+    /// Of a sphere, on which it is enough to look for homogeneous networks, or of a ball.
+    fn new(is_sphere: bool, dimension: usize) -> Self {
+        let ratios = || (0..SCALES).map(|j| (-STEP * j as f64).exp());
+        if is_sphere {
+            let angles: Vec<f64> = ratios().map(|ratio| FRAC_PI_2 * ratio).collect();
+            let mut lengths: Vec<f64> = angles.iter().map(|angle| angle.cos()).collect();
+            // A right angle: the chain starts at the centre.
+            lengths[0] = 0.0;
+            Self {
+                steps: angles.iter().map(|angle| angle.sin()).collect(),
+                lengths,
+                ln_densities: angles.iter().map(|&angle| ln_caps(angle, dimension)).collect(),
+            }
+        } else {
+            Self {
+                steps: ratios().collect(),
+                lengths: vec![1.0; SCALES],
+                ln_densities: ratios().map(|ratio| ln_lenses(ratio, dimension)).collect(),
+            }
+        }
+    }
+}
+
+/// The increments and the chains at each scale, one column for each order, over `e^ln_unit`.
+struct Chain {
+    ln_unit: f64,
+    /// What a step of length one to each scale costs.
+    increments: Vec<Vec<f64>>,
+    /// What all steps from each scale on cost.
+    chains: Vec<Vec<f64>>,
+}
+
+impl Chain {
+    fn new(scales: &Scales, orders: &[usize], points: &[Pointwise], ln_lipschitz: &[f64]) -> Self {
+        // Bounds of norms grow with the order: none is below this one's.
+        let ln_unit = points.first().map_or(0.0, |first| first.ln_rate.max(first.ln_pruned_rate));
+        let ln_unit = if ln_unit.is_finite() { ln_unit } else { 0.0 };
+        let increments = scales.ln_densities.iter().zip(&scales.lengths).map(|(&ln_density, &length)| {
+            let (mut least, mut sums) = ([f64::INFINITY; 2], vec![0.0; orders.len()]);
+            for (at, &p) in orders.iter().enumerate().rev() {
+                let rates = [points[at].ln_rate, points[at].ln_pruned_rate];
+                for (least, rate) in least.iter_mut().zip(rates) {
+                    *least = least.min((rate - ln_unit + ln_density / (2 * p) as f64).exp());
+                }
+                sums[at] = times(length, least[0] + least[1]);
+            }
+            sums
+        });
+        let increments: Vec<Vec<f64>> = increments.collect();
+        let slopes: Vec<f64> = ln_lipschitz.iter().map(|ln| (ln - ln_unit).exp()).collect();
+        let mut chains = vec![Vec::new(); SCALES];
+        for (start, &step) in scales.steps.iter().enumerate().rev() {
+            let mut least: Vec<f64> = slopes.iter().map(|slope| step * slope).collect();
+            for (increment, chain) in increments[start + 1..].iter().zip(&chains[start + 1..]) {
+                for ((least, increment), chain) in least.iter_mut().zip(increment).zip(chain) {
+                    let sum = step * increment + chain;
+                    *least = if sum < *least { sum } else { *least };
+                }
+            }
+            chains[start] = least;
+        }
+        Self { ln_unit, increments, chains }
+    }
+}
+
+/// The bounds of Theorem 6 for one network, one for each order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Smoothed {
+    orders: &'static [usize],
+    /// `ln` of bounds of the `2p`-norm of the largest gap over the ball.
+    ln_gaps: Vec<f64>,
+}
+
+/// The orders for a ball of that dimension and a chance of `e^-ln_chance`.
+pub(crate) fn smoothing_orders(layers: &[Prepared], dimension: usize, ln_chance: f64) -> &'static [usize] {
+    let most = |layer: &Prepared| match layer.dense.family {
+        Family::Uniform => usize::MAX,
+        Family::Normal => UNBOUNDED,
+        Family::Laplace | Family::Table(_) => SLOW,
+    };
+    let limit = SHORT.max(dimension.saturating_mul(4)).max((4.0 * ln_chance) as usize);
+    let limit = layers.iter().map(most).fold(limit, usize::min);
+    &LONG_ORDERS[..LONG_ORDERS.partition_point(|&p| p <= limit)]
+}
+
+impl Smoothed {
+    /// Of those orders, the first and the last of which matter least.
+    pub(crate) fn new(layers: &[Prepared], radius: f64, dimension: usize, orders: &'static [usize]) -> Self {
+        if layers.iter().all(|layer| layer.masked.is_none()) {
+            return Self { orders, ln_gaps: vec![f64::NEG_INFINITY; orders.len()] };
+        }
+        let is_sphere =
+            layers.iter().all(|layer| layer.layer.activation.homogeneous && layer.layer.bias == 0.0);
+        let scales = Scales::new(is_sphere, dimension);
+        let points: Vec<Pointwise> = orders.iter().map(|&p| Pointwise::of(layers, radius, p)).collect();
+        let ln_lipschitz: Vec<f64> = orders.iter().map(|&p| lipschitz(layers, p)).collect();
+        let chain = Chain::new(&scales, orders, &points, &ln_lipschitz);
+        let ln_radius = radius.ln() + chain.ln_unit;
+        let at = |(at, &p): (usize, &usize)| {
+            let power = (2 * p) as f64;
+            let ln_gap = points[at].ln_gap;
+            // A chain of that scale, from a uniform point.
+            let from_anywhere = |scale: usize| {
+                let ln_reach = scales.lengths[scale].ln() + scales.ln_densities[scale] / power;
+                ln_add(plus(ln_reach, ln_gap), plus(ln_radius, chain.chains[scale][at].ln()))
+            };
+            let least = (0..SCALES).map(from_anywhere).fold(f64::INFINITY, f64::min);
+            if is_sphere {
+                // The sphere of one dimension is two points.
+                let ends = std::f64::consts::LN_2 / power + ln_gap;
+                return if dimension == 1 { least.min(ends) } else { least };
+            }
+            // Or from the centre.
+            let sums = chain.increments.iter().zip(&chain.chains).map(|(step, rest)| step[at] + rest[at]);
+            let reach = (ln_lipschitz[at] - chain.ln_unit).exp();
+            let reach = sums.fold(reach, f64::min).ln();
+            least.min(ln_add(Pointwise::of(layers, 0.0, p).ln_gap, plus(ln_radius, reach)))
+        };
+        Self { orders, ln_gaps: orders.iter().enumerate().map(at).collect() }
+    }
+
+    /// The least bound with chance `1 - e^-ln_chance`.
+    pub(crate) fn best(&self, ln_chance: f64) -> Best {
+        let at = |(&p, ln_gap): (&usize, &f64)| Best { ln_epsilon: ln_gap + ln_chance / (2 * p) as f64, p };
+        let less = |one: Best, other: Best| if other.ln_epsilon < one.ln_epsilon { other } else { one };
+        self.orders.iter().zip(&self.ln_gaps).map(at).fold(Best::NONE, less)
+    }
+}
+
+/// A network of matrices without activations, as it is and reversed: `x -> W x` and `y -> W^T y`, without biases.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    straight: Vec<Prepared>,
+    reversed: Vec<Prepared>,
+}
+
+impl Linear {
+    /// None for other networks; `prepare` makes a layer ready.
+    pub(crate) fn new(
+        layers: &[Prepared],
+        mut prepare: impl FnMut(super::Layer) -> Prepared,
+    ) -> Option<Self> {
+        let is_linear = |layer: &Prepared| {
+            layer.is_matrix() && layer.layer.uses == 1 && layer.layer.activation.is_identity()
+        };
+        if !layers.iter().all(is_linear) {
+            return None;
+        }
+        let layers = || layers.iter().map(|layer| super::Layer { bias: 0.0, ..layer.layer.clone() });
+        let straight = layers().map(&mut prepare).collect();
+        let reversed = layers().rev().map(|layer| prepare(layer.transposed())).collect();
+        Some(Self { straight, reversed })
+    }
+
+    /// `ln` of a bound of the `2p`-norm of the largest gap over the ball (Theorem 6L): of the norm of the difference of
+    /// the two products, and of the gap of `layers`, with their biases, at zero.
+    pub(crate) fn ln_gap(&self, layers: &[Prepared], ball: Ball, p: usize) -> f64 {
+        let norm = |layers: &[Prepared], dimension: usize| {
+            Pointwise::of(layers, 1.0, p).ln_gap + ln_coordinate_moment(dimension, p) / (2 * p) as f64
+        };
+        let inputs = dimension(&self.straight, ball).map_or(f64::INFINITY, |d| norm(&self.straight, d));
+        let outputs = dimension(&self.reversed, Ball { dimension: None, ..ball });
+        let outputs = outputs.map_or(f64::INFINITY, |d| norm(&self.reversed, d));
+        let at_zero = Pointwise::of(layers, 0.0, p).ln_gap;
+        let norm = inputs.min(outputs);
+        ln_add(plus(ball.radius.ln(), norm), at_zero)
+    }
+}
+
+/// A bound `epsilon` with `P(sup |F - f| > epsilon) <= delta` over the ball (Theorem 6); none where the dimension of
+/// the inputs is not known.
+#[must_use]
+pub fn smoothing_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
+    let Some(dimension) = dimension(layers, ball) else { return Best::NONE };
+    let orders = smoothing_orders(layers, dimension, -delta.ln());
+    Smoothed::new(layers, ball.radius, dimension, orders).best(-delta.ln())
+}
+
+/// The same for a network of matrices without activations (Theorem 6L); none for others.
+#[must_use]
+pub fn linear_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
+    let Some(linear) = Linear::new(layers, Prepared::new) else { return Best::NONE };
+    best(|p| linear.ln_gap(layers, ball, p) - delta.ln() / (2 * p) as f64)
+}
+
+#[cfg(test)]
+mod tests;
