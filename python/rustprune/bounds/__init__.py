@@ -23,6 +23,8 @@ from rustprune.bounds._certify import certify as certify
 from rustprune.bounds._checkpoint import CheckpointCertificate as CheckpointCertificate
 from rustprune.bounds._checkpoint import TensorNorms as TensorNorms
 from rustprune.bounds._checkpoint import certify_checkpoint as certify_checkpoint
+from rustprune.bounds._diagnose import A_POSTERIORI as A_POSTERIORI
+from rustprune.bounds._diagnose import A_PRIORI as A_PRIORI
 from rustprune.bounds._diagnose import Diagnosis as Diagnosis
 from rustprune.bounds._diagnose import diagnose as diagnose
 from rustprune.bounds._estimate import METHODS as METHODS
