@@ -71,6 +71,14 @@ pub struct Answer {
     pub theorem: u8,
 }
 
+impl Answer {
+    pub(crate) const NONE: Self = Self { epsilon: f64::INFINITY, p: 0, theorem: 0 };
+
+    fn new(best: Best, theorem: u8) -> Self {
+        Self { epsilon: epsilon(best.ln_epsilon) * (1.0 + ROUNDING), p: best.p, theorem }
+    }
+}
+
 /// Requests that differ only in numbers that enter at the end.
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'a> {
@@ -104,7 +112,7 @@ pub fn bounds(
     ctx: &Context<'_>,
 ) -> Result<Vec<Answer>> {
     requests.iter().try_for_each(|request| check(networks, request))?;
-    let mut answers = vec![Answer { epsilon: f64::INFINITY, p: 0, theorem: 0 }; requests.len()];
+    let mut answers = vec![Answer::NONE; requests.len()];
     let mut store = Store::default();
     for keys in grouped(networks, requests).chunks(ROOM) {
         store.trim();
@@ -124,12 +132,46 @@ pub fn bounds(
         )?;
         for group in groups {
             for (member, (best, theorem)) in group.members.into_iter().zip(group.answers) {
-                let epsilon = epsilon(best.ln_epsilon) * (1.0 + ROUNDING);
-                answers[member] = Answer { epsilon, p: best.p, theorem };
+                answers[member] = Answer::new(best, theorem);
             }
         }
     }
     Ok(answers)
+}
+
+/// The bound for one request of one network, its matrices kept in `store`.
+pub(crate) fn single(
+    network: &Network,
+    request: &Request<'_>,
+    question: Question,
+    store: &mut Store,
+) -> Result<Answer> {
+    let (networks, requests) = (std::slice::from_ref(network), std::slice::from_ref(request));
+    check(networks, request)?;
+    let mut answer = Answer::NONE;
+    for (key, members) in grouped(networks, requests) {
+        let mut group = Group::new(networks, requests, &key, &members, question, store)?;
+        group.answer(question);
+        for (best, theorem) in group.answers {
+            answer = Answer::new(best, theorem);
+        }
+    }
+    Ok(answer)
+}
+
+/// The bound for layers that are ready, `ln_chance` being that of the inputs over delta.
+pub(crate) fn answer(
+    layers: Vec<Prepared>,
+    dimension: Option<usize>,
+    radius: f64,
+    ln_chance: f64,
+    question: Question,
+) -> Answer {
+    let (ends, members) = (vec![(ln_chance, 0.0)], vec![0]);
+    let mut group = Group { layers, dimension, radius, ends, members, answers: Vec::new() };
+    group.answer(question);
+    let (best, theorem) = group.answers[0];
+    Answer::new(best, theorem)
 }
 
 fn check(networks: &[Network], request: &Request<'_>) -> Result<()> {

@@ -15,7 +15,9 @@
 //! | `ball`, `inputs`, `covering` | Theorems 1, 2 and 3 |
 //! | `network`, `store`, `batch` | many bounds at once |
 //! | `mean_square`, `closed` | Corollaries 2.5, 3.2, 4.1 and 4.2 |
+//! | `inverse` | how much can be pruned, where, and at which width (4.2 to 4.4) |
 //! | `global` | one threshold for several layers (2.12) |
+//! | `spectral` | norms of single matrices |
 //! | `given` | random masks of given weights (2.8) |
 //! | `classical` | textbook bounds, for comparison only (section 5) |
 //! | `montecarlo` | what a sample of measured gaps proves (section 7) |
@@ -36,6 +38,7 @@ mod few;
 mod given;
 mod global;
 mod inputs;
+mod inverse;
 mod law;
 mod layer;
 mod masked;
@@ -46,6 +49,7 @@ mod orders;
 mod rising;
 mod shape;
 mod special;
+mod spectral;
 mod store;
 mod table;
 #[cfg(test)]
@@ -65,8 +69,9 @@ pub use convex::masked_uniform_scale;
 pub use covering::covering_bound;
 pub use dense::Dense;
 pub use given::{GivenWeights, random_mask_deviation};
-pub use global::common_threshold;
+pub use global::{common_threshold, global_bound};
 pub use inputs::{Coefficients, Fluctuation, InputState, input_states, inputs_bound};
+pub use inverse::{Target, allocate, max_prunable, min_width};
 pub use law::{Family, Law, Side, Spread, WHOLE, ln_threshold_moment};
 pub use layer::{Layer, Prepared};
 pub use masked::Masked;
@@ -79,6 +84,7 @@ pub use network::{Method, Network};
 pub use orders::{Best, ORDERS, norm_tail};
 pub use rising::ln_chi_square_moment;
 pub use shape::{Kernel, Part, Pruning, Shape};
+pub use spectral::spectral_bounds;
 pub use table::Table;
 pub use trace::{
     GaussianTrace, chi_norm, effective_len, effective_size, gaussian_norm, ln_gaussian_sup_moment,
