@@ -32,6 +32,7 @@ __all__ = [
     "bound_samples_for_quantile",
     "bound_spectral",
     "certify",
+    "conv_norm",
     "get_num_threads",
     "joint_norm",
     "norms",
@@ -61,7 +62,21 @@ _Linear: TypeAlias = tuple[
 ]
 # Lipschitz constant, norm of the value at 0, largest norm of a value
 _Map: TypeAlias = tuple[float, float, float]
-_Layer: TypeAlias = _Linear | _Map
+# name, dtype, bits, shape, mask, row_len, (groups, stride, dilation), (domain, its size), bias, places, activation
+_Convolution: TypeAlias = tuple[
+    str,
+    str,
+    NDArray[unsignedinteger],
+    tuple[int, int, int, int],
+    NDArray[uint8] | None,
+    int | None,
+    tuple[int, tuple[int, int], tuple[int, int]],
+    tuple[str, tuple[int, int]],
+    NDArray[float64] | None,
+    int | None,
+    tuple[str, float | None],
+]
+_Layer: TypeAlias = _Linear | _Convolution | _Map
 # norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
 _Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
@@ -138,6 +153,25 @@ def joint_norm(
     row_len: int | None,
     kept_radius: float,
     removed_radius: float,
+    delta: float,
+    slack: float,
+    starts: int,
+    seed: int,
+) -> _Promise: ...
+def conv_norm(
+    name: str,
+    dtype: str,
+    bits: NDArray[unsignedinteger],
+    shape: tuple[int, int, int, int],
+    mask: NDArray[uint8] | None,
+    row_len: int | None,
+    part: str,
+    groups: int,
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    domain: str,
+    size: tuple[int, int],
+    by: str,
     delta: float,
     slack: float,
     starts: int,

@@ -1,15 +1,17 @@
 //! Which norms of a matrix are wanted, and the best bound of the spectral norm.
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::norm::cholesky::{cholesky, gram_iteration, gram_of};
 use crate::norm::collatz::collatz;
 use crate::norm::lanczos::{Eigenvalue, Random, lanczos, power, ritz_quick};
-use crate::norm::matrix::Matrix;
+use crate::norm::matrix::{Matrix, Part};
 use crate::norm::operator::{Gram, Operator};
 use crate::norm::round::{TINY, Up, exponent, power_of_two};
 use crate::norm::sums::{Sums, sums};
 use crate::norm::{Kind, Norm};
 use crate::parallel::Context;
+use crate::source::{Array, Bits};
 
 /// Order of a Gram matrix up to which a certificate is worth its cube.
 pub(crate) const SMALL: usize = 2048;
@@ -145,6 +147,19 @@ pub fn spectral(matrix: &Matrix<'_>, settings: Settings, ctx: &Context<'_>) -> R
         return Ok(Norm { value: known.sums.largest, kind: Kind::Certified });
     }
     known.spectral(settings, ctx)
+}
+
+/// [`spectral`] of a matrix in memory.
+pub(crate) fn dense_norm(
+    values: &[f64],
+    shape: [usize; 2],
+    settings: Settings,
+    ctx: &Context<'_>,
+) -> Result<Norm> {
+    let bits = Bits::W64(bytemuck::cast_slice(values));
+    let array = Array { name: "matrix".to_owned(), dtype: DType::F64, bits, kept: None };
+    let source = std::slice::from_ref(&array);
+    spectral(&Matrix::new(&source, 0, shape, None, Part::All)?, settings, ctx)
 }
 
 /// A matrix scaled to entries of at most 2, and its sums.

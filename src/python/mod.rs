@@ -30,7 +30,7 @@ mod _rustprune {
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
     #[pymodule_export]
-    use super::norm::{joint_norm, norms};
+    use super::norm::{conv_norm, joint_norm, norms};
     #[pymodule_export]
     use super::sample::random_mask;
     #[pymodule_export]
