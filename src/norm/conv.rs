@@ -118,7 +118,7 @@ impl Convolution<'_> {
             [("size", sizes), ("kernel", self.size), ("stride", self.stride), ("dilation", self.dilation)]
         {
             if values.contains(&0) {
-                return Err(Error::OutOfRange { parameter, expected: "at least 1", got: 0.0 });
+                return Err(Error::NotAllowed { parameter, expected: "at least 1", got: 0.0 });
             }
         }
         let [height, width] = self.size;
@@ -128,7 +128,7 @@ impl Convolution<'_> {
             if expected == got { Ok(()) } else { Err(Error::LengthMismatch { name, what, expected, got }) }
         };
         if self.groups == 0 {
-            return Err(Error::OutOfRange { parameter: "groups", expected: "at least 1", got: 0.0 });
+            return Err(Error::NotAllowed { parameter: "groups", expected: "at least 1", got: 0.0 });
         }
         fits("outputs in whole groups", rows / self.groups * self.groups, rows)?;
         fits("weights per output in whole kernels", columns / (height * width) * (height * width), columns)
