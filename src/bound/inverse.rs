@@ -97,8 +97,8 @@ const SPLIT_ORDERS: [usize; 5] = [4, 8, 16, 32, 64];
 /// Counts, one for each layer and zero outside `chosen`, that meet the target and are many in total (4.4).
 ///
 /// Each layer's part of the gap is priced apart; a knapsack over cells of the budget, costs rounded up, picks counts; the
-/// budget is then raised while the full bound allows it. Optimal for the separable bound up to its cells, and always within
-/// the full one.
+/// budget and then each count are raised while the full bound allows it. Optimal for the separable bound up to its cells,
+/// and always within the full one.
 ///
 /// # Errors
 /// As for [`bounds`].
@@ -121,7 +121,34 @@ pub fn allocate(
             best = counts;
         }
     }
-    Ok(best)
+    let alone = filled(vec![0; best.len()], network, chosen, method, target, &mut store, ctx)?;
+    let best = filled(best, network, chosen, method, target, &mut store, ctx)?;
+    Ok(if alone.iter().sum::<u64>() > best.iter().sum() { alone } else { best })
+}
+
+/// The counts, raised one layer after another, the largest first, as far as bisection finds the target met.
+fn filled(
+    mut counts: Vec<u64>,
+    network: &Network,
+    chosen: &[bool],
+    method: Method,
+    target: &Target,
+    store: &mut Store,
+    ctx: &Context<'_>,
+) -> Result<Vec<u64>> {
+    let len = |layer: usize| network.layers()[layer].shape.len();
+    let mut order: Vec<usize> = (0..counts.len()).filter(|&layer| chosen.get(layer) == Some(&true)).collect();
+    order.sort_by_key(|&layer| std::cmp::Reverse(len(layer)));
+    for layer in order {
+        let before = counts[layer];
+        let more = last_met(len(layer) - before, |more| {
+            ctx.check()?;
+            counts[layer] = before + more;
+            target.is_met(network, &counts, method, store)
+        })?;
+        counts[layer] = before + more.unwrap_or(0);
+    }
+    Ok(counts)
 }
 
 /// What pruning each count of each layer costs, for one order.

@@ -4,6 +4,8 @@ The theorems, with their assumptions and proofs, are in the theory page of the d
 
 Bounds
     `estimate`, of the gap of pruned random networks; `BoundEstimate`, what it says and what it assumes.
+    `max_prunable`, of one layer within a margin; `allocate`, over all layers, and `Allocation`;
+    `min_width`, of networks pruned by the rule of the paper, and `Width`.
 Norms
     `norms`, of a matrix or of the part that a mask keeps or prunes; `Norm`, a number and what it promises.
 Networks
@@ -29,6 +31,11 @@ from rustprune.bounds._diagnose import Diagnosis as Diagnosis
 from rustprune.bounds._diagnose import diagnose as diagnose
 from rustprune.bounds._estimate import METHODS as METHODS
 from rustprune.bounds._estimate import estimate as estimate
+from rustprune.bounds._inverse import Allocation as Allocation
+from rustprune.bounds._inverse import Width as Width
+from rustprune.bounds._inverse import allocate as allocate
+from rustprune.bounds._inverse import max_prunable as max_prunable
+from rustprune.bounds._inverse import min_width as min_width
 from rustprune.bounds._laws import Laplace as Laplace
 from rustprune.bounds._laws import Law as Law
 from rustprune.bounds._laws import Normal as Normal
@@ -40,3 +47,5 @@ from rustprune.bounds._norms import Norm as Norm
 from rustprune.bounds._norms import Part as Part
 from rustprune.bounds._norms import norms as norms
 from rustprune.bounds._result import BoundEstimate as BoundEstimate
+from rustprune.bounds._simulate import Simulation as Simulation
+from rustprune.bounds._simulate import simulate as simulate
