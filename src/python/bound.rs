@@ -288,10 +288,10 @@ pub(super) fn bound_spectral(
 ) -> PyResult<Vec<(f64, usize)>> {
     let layers = network.0.pruned(&counts, method_of(method)?)?;
     let part = match part {
-        "whole" => None,
-        "pruned" => Some(Part::Pruned),
+        "all" => None,
+        "removed" => Some(Part::Pruned),
         "kept" => Some(Part::Kept),
-        _ => return Err(PyValueError::new_err(format!("part must be whole, pruned or kept, got {part}"))),
+        _ => return Err(PyValueError::new_err(format!("part must be all, kept or removed, got {part}"))),
     };
     run(py, usize::MAX, 1, None, |ctx| bound::spectral_bounds(&layers, part, delta, ctx))
 }
