@@ -3,7 +3,7 @@
     python benches/python/validate_bounds.py [--full]
 
 Matrices and networks are drawn afresh for each cell. A bound at delta may be violated with that probability:
-the last lines count violations and what chance allows. Takes a few minutes; with --full, which adds widths and
+the last lines count violations and what chance allows. Takes a few minutes; with --full, more widths and
 ratios, an hour.
 """
 
