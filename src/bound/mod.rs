@@ -34,6 +34,8 @@ mod conv;
 mod convex;
 mod covering;
 mod dense;
+#[cfg(test)]
+mod exact;
 mod few;
 mod given;
 mod global;
