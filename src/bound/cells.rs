@@ -1,6 +1,6 @@
 //! Averages over the random threshold of magnitude pruning (Propositions 2.9 and 2.10).
 
-use super::law::Side;
+use super::law::{Side, Spread};
 use super::special::{binomial_cdf, ln_add, ln_sub, relative_entropy};
 
 /// Where the cells end, in standard deviations from the mean.
@@ -25,25 +25,26 @@ pub struct Cell {
     pub kept: Side,
     /// `ln` of an upper bound of `P(V > v)`.
     pub ln_tail: f64,
+    /// The spreads of the pruned and the kept part, where one holds for all orders.
+    pub(crate) spreads: Option<[Spread; 2]>,
 }
 
 impl Cell {
     /// The single cell of masks that do not look at the weights.
-    pub const BLIND: Self =
-        Self { pruned: Side::Below(1.0), kept: Side::Above(0.0), ln_tail: f64::NEG_INFINITY };
+    pub const BLIND: Self = Self::between(0.0, 1.0);
 
     fn at(level: f64, ln_tail: f64) -> Self {
-        Self { pruned: Side::Below(level), kept: Side::Above(level), ln_tail }
+        Self { ln_tail, ..Self::between(level, level) }
     }
 
     /// The cell of a threshold between two levels.
-    pub(crate) fn between(low: f64, high: f64) -> Self {
-        Self { pruned: Side::Below(high), kept: Side::Above(low), ln_tail: f64::NEG_INFINITY }
+    pub(crate) const fn between(low: f64, high: f64) -> Self {
+        let (pruned, kept) = (Side::Below(high), Side::Above(low));
+        Self { pruned, kept, ln_tail: f64::NEG_INFINITY, spreads: None }
     }
 
     /// The cell of the largest threshold.
-    pub(crate) const LAST: Self =
-        Self { pruned: Side::Below(1.0), kept: Side::Above(1.0), ln_tail: f64::NEG_INFINITY };
+    pub(crate) const LAST: Self = Self::between(1.0, 1.0);
 }
 
 /// The cells of the `(k+1)`-th smallest of `len` uniform variables, `k < len`, in rising order.
