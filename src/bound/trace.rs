@@ -218,20 +218,34 @@ pub(crate) fn ln_gaussian_trace(rows: usize, cols: usize, p: usize) -> f64 {
 
 /// `ln (r-start) (r-start-1) .. (r-last)`, zero for no factors.
 fn ln_falling(r: usize, start: usize, last: usize) -> f64 {
-    // So many factors below 2^53 do not overflow.
+    // So many factors below 2^53 do not overflow; lanes keep the multiplications apart.
     const FACTORS: usize = 16;
-    const MANTISSA: u64 = (1 << 52) - 1;
-    let (mut mantissa, mut exponent) = (1.0_f64, 0_u64);
+    const LANES: usize = 4;
+    let (mut mantissa, mut exponent) = (1.0, 0);
+    let mut take = |product: f64| {
+        let (part, power) = split(mantissa * product);
+        (mantissa, exponent) = (part, exponent + power);
+    };
     let mut at = start;
-    while at <= last {
-        let end = (at + FACTORS).min(last + 1);
-        let product = mantissa * (at..end).map(|j| (r - j) as f64).product::<f64>();
-        let bits = product.to_bits();
-        exponent += (bits >> 52) - 1023;
-        mantissa = f64::from_bits(bits & MANTISSA | 1023 << 52);
-        at = end;
+    while at + LANES <= last + 1 {
+        let rounds = ((last + 1 - at) / LANES).min(FACTORS);
+        let mut products = [1.0; LANES];
+        for _ in 0..rounds {
+            let factor = |lane: usize| (r - at - lane) as f64;
+            products.iter_mut().enumerate().for_each(|(lane, product)| *product *= factor(lane));
+            at += LANES;
+        }
+        products.into_iter().for_each(&mut take);
     }
-    mantissa.ln() + exponent as f64 * LN_2
+    (at..=last).for_each(|j| take((r - j) as f64));
+    mantissa.ln() + f64::from(exponent) * LN_2
+}
+
+/// A positive number as a number in [1, 2) times a power of two.
+fn split(value: f64) -> (f64, i32) {
+    const MANTISSA: u64 = (1 << 52) - 1;
+    let bits = value.to_bits();
+    (f64::from_bits(bits & MANTISSA | 1023 << 52), (bits >> 52) as i32 - 1023)
 }
 
 /// The smallest integer `r > J` with `prod_{j=start..=J} (r-j) >= prod_{j=start..=J} share (len-j)`,
