@@ -33,13 +33,25 @@ impl Masked {
     /// That part of a matrix.
     #[must_use]
     pub fn new(dense: Arc<Dense>, pruning: Pruning) -> Self {
-        let (cells, scales, blind_scales, norms, part_scales, joints) = Default::default();
+        let (cells, scales) = Default::default();
+        let (blind_scales, norms, part_scales, joints) = Default::default();
         Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints }
     }
 
     /// The cells of its threshold.
     pub(crate) fn cells(&self) -> &[Cell] {
-        self.cells.get_or_init(|| self.pruning.cells(self.dense.shape.len()))
+        self.cells.get_or_init(|| {
+            let mut cells = self.pruning.cells(self.dense.shape.len());
+            if self.dense.family.is_settled() {
+                let spread = |cell: &Cell, part| {
+                    self.dense.family.spread(Self::side(cell, part), self.chance(part), 2)
+                };
+                for cell in &mut cells {
+                    cell.spreads = Some([Part::Pruned, Part::Kept].map(|part| spread(cell, part)));
+                }
+            }
+            cells
+        })
     }
 
     /// The `2p`-norm that [`Masked::ln_norm`] bounds.
@@ -121,7 +133,10 @@ impl Masked {
     }
 
     pub(crate) fn spread(&self, cell: &Cell, part: Part, p: usize) -> Spread {
-        self.dense.family.spread(Self::side(cell, part), self.chance(part), p)
+        match cell.spreads {
+            Some(spreads) => spreads[part as usize],
+            None => self.dense.family.spread(Self::side(cell, part), self.chance(part), p),
+        }
     }
 
     fn ln_cell_norm(&self, cell: &Cell, part: Part, p: usize) -> f64 {

@@ -34,6 +34,8 @@ mod conv;
 mod convex;
 mod covering;
 mod dense;
+#[cfg(test)]
+mod exact;
 mod few;
 mod given;
 mod global;
@@ -59,7 +61,7 @@ mod trace;
 pub use activation::Activation;
 pub use ball::{Ball, BallState, ball_bound, ball_states};
 pub use batch::{Answer, Question, ROUNDING, Request, bounds};
-pub use cells::{Cell, ln_threshold_tail, threshold_cells, threshold_level};
+pub use cells::{Cell, threshold_cells, threshold_level};
 pub use classical::{
     classical_bound, davidson_szarek, largest_row_count, matrix_bernstein, symmetrization_talagrand,
 };
