@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import pathlib
 import pkgutil
 
 import pytest
@@ -24,6 +25,13 @@ FUNCTIONS = [
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_print_what_they_say(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_examples_of_the_documentation_print_what_they_say() -> None:
+    path = pathlib.Path(__file__).parents[1] / "docs" / "bounds.md"
+    found = doctest.testfile(str(path), module_relative=False)
+    assert found.attempted > 4
+    assert found.failed == 0
 
 
 def test_every_public_function_has_an_example_and_says_what_it_takes_and_gives() -> None:
