@@ -1,6 +1,7 @@
 //! Inputs at the edges of what is allowed (section 9 of the theory page), across all theorems.
 
 use super::batch::{Question, Request, bounds};
+use super::orders::Detail;
 use super::testing::law;
 use super::{Activation, Ball, Family, Layer, Method, Network, Part, Prepared, Pruning, ball_states};
 use crate::parallel::Switches;
@@ -130,7 +131,8 @@ fn one_layer_has_the_norm_of_its_pruned_part() {
         let pruned = network.pruned(&[70], method).unwrap_or_default();
         let prepared = Prepared::all(&pruned);
         let states = ball_states(&prepared, Ball { radius: 2.0, dimension: None }, 8);
-        let norm = prepared[0].masked.as_ref().map_or(f64::NAN, |masked| masked.norm(Part::Pruned, 8));
+        let norm =
+            prepared[0].masked.as_ref().map_or(f64::NAN, |masked| masked.norm(Part::Pruned, 8, Detail::Full));
         let gap = states[0].gap * states[0].ln_unit.exp();
         assert!(gap <= 2.0 * 0.3 * norm * (1.0 + 1e-12) && gap > 0.0);
     }
