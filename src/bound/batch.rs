@@ -7,7 +7,7 @@ use super::covering::{Net, dimension};
 use super::inputs::ln_input_gap;
 use super::layer::Prepared;
 use super::network::{Method, Network};
-use super::orders::{Best, ORDERS, PATIENCE, epsilon};
+use super::orders::{Best, Detail, ORDERS, PATIENCE, epsilon};
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::parallel::{Context, for_each};
@@ -248,7 +248,7 @@ impl Group {
             return;
         }
         for &theorem in question.theorems() {
-            let minima = minima(&self.ends, |p| self.ln_gap(theorem, p));
+            let minima = minima(&self.ends, |p, detail| self.ln_gap(theorem, p, detail));
             for (answer, best) in self.answers.iter_mut().zip(minima) {
                 if best.ln_epsilon < answer.0.ln_epsilon {
                     *answer = (best, theorem);
@@ -257,39 +257,59 @@ impl Group {
         }
     }
 
-    fn ln_gap(&self, theorem: u8, p: usize) -> f64 {
+    fn ln_gap(&self, theorem: u8, p: usize, detail: Detail) -> f64 {
         let ball = Ball { radius: self.radius, dimension: self.dimension };
         match theorem {
-            1 => ln_ball_gap(&self.layers, ball, p),
-            2 => ln_input_gap(&self.layers, self.radius, p),
+            1 => ln_ball_gap(&self.layers, ball, p, detail),
+            2 => ln_input_gap(&self.layers, self.radius, p, detail),
             _ => dimension(&self.layers, ball).map_or(f64::INFINITY, |dimension| {
-                Net::new(&self.layers, self.radius, p).ln_ball_gap(self.radius, dimension, p)
+                Net::new(&self.layers, self.radius, p, detail).ln_ball_gap(self.radius, dimension, p)
             }),
         }
     }
 }
 
-/// For each end the least bound over the orders; each order is computed once, while any end still asks for it.
-fn minima(ends: &[(f64, f64)], mut ln_gap: impl FnMut(usize) -> f64) -> Vec<Best> {
-    let mut found: Vec<(Best, usize)> = vec![(Best::NONE, 0); ends.len()];
+/// For each end the least bound over the orders, which rise until several in a row have no lesser number below their
+/// bound; bounds are worked out only for orders that may have the least.
+fn minima(ends: &[(f64, f64)], ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
+    let at = |&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize| {
+        ln_gap + ln_radius + ln_chance / (2 * p) as f64
+    };
+    let mut least: Vec<(usize, f64)> = Vec::with_capacity(ORDERS.len());
+    let mut found = vec![(f64::INFINITY, 0); ends.len()];
     for p in ORDERS {
-        if found.iter().all(|(_, worse)| *worse >= PATIENCE) {
+        let ln_least = ln_gap(p, Detail::Least);
+        least.push((p, ln_least));
+        let mut is_over = true;
+        for ((lowest, worse), end) in found.iter_mut().zip(ends) {
+            let value = at(end, ln_least, p);
+            (*lowest, *worse) = if value < *lowest { (value, 0) } else { (*lowest, *worse + 1) };
+            is_over &= *worse >= PATIENCE;
+        }
+        if is_over {
             break;
         }
-        let ln_gap = ln_gap(p);
-        for ((best, worse), (ln_chance, ln_radius)) in found.iter_mut().zip(ends) {
-            if *worse >= PATIENCE {
-                continue;
+    }
+    let mut full: Vec<Option<f64>> = vec![None; least.len()];
+    let minimum = |end: &(f64, f64)| {
+        let mut open: Vec<(f64, usize)> =
+            least.iter().enumerate().map(|(slot, &(p, ln_least))| (at(end, ln_least, p), slot)).collect();
+        open.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        let mut best = Best::NONE;
+        for (value, slot) in open {
+            if value >= best.ln_epsilon {
+                break;
             }
-            let ln_epsilon = ln_gap + ln_radius + ln_chance / (2 * p) as f64;
+            let p = least[slot].0;
+            let ln_full = *full[slot].get_or_insert_with(|| ln_gap(p, Detail::Full));
+            let ln_epsilon = at(end, ln_full, p);
             if ln_epsilon < best.ln_epsilon {
-                (*best, *worse) = (Best { ln_epsilon, p }, 0);
-            } else {
-                *worse += 1;
+                best = Best { ln_epsilon, p };
             }
         }
-    }
-    found.into_iter().map(|(best, _)| best).collect()
+        best
+    };
+    ends.iter().map(minimum).collect()
 }
 
 #[cfg(test)]

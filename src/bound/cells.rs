@@ -9,6 +9,9 @@ const STEPS: [f64; 21] = [
     36.0, 48.0,
 ];
 
+/// The cell at the mean, where none below it is left out.
+const MIDDLE: usize = 4;
+
 /// Below this a tail is taken by its exponential bound.
 const SMALL_TAIL: f64 = 1e-10;
 /// What a computed tail is raised by, against its rounding.
@@ -142,6 +145,15 @@ pub(crate) fn ln_average(cells: &[Cell], rest: &Rest<'_>, mut ln_f: impl FnMut(u
         }
     }
     ln_add(sum, left(rest, ln_tail, last))
+}
+
+/// `ln` of a number that [`ln_average`] is not below, from the cell at the mean alone.
+pub(crate) fn ln_least_average(cells: &[Cell], mut ln_f: impl FnMut(usize, &Cell) -> f64) -> f64 {
+    // The steps up to a cell each count at least as often as the last of them.
+    let index = cells.len().saturating_sub(1).min(MIDDLE);
+    let ln_often = if index == 0 { 0.0 } else { cells[index - 1].ln_tail };
+    let value = ln_f(index, &cells[index]);
+    if value == f64::INFINITY { f64::NEG_INFINITY } else { value + ln_often }
 }
 
 fn left(rest: &Rest<'_>, ln_tail: f64, last: f64) -> f64 {

@@ -3,7 +3,7 @@
 use super::ball::Ball;
 use super::inputs::ln_input_gap;
 use super::layer::Prepared;
-use super::orders::{Best, best};
+use super::orders::{Best, Detail, best};
 use super::special::ln_add;
 
 /// `ln` of the mesh over the radius: from -12 to 0.
@@ -20,16 +20,17 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    pub(crate) fn new(layers: &[Prepared], radius: f64, p: usize) -> Self {
+    pub(crate) fn new(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> Self {
         let (mut whole, mut kept) = (0.0, 0.0);
         for Prepared { layer, dense, masked, .. } in layers {
             let ln_factor = layer.activation.lipschitz.ln() + layer.law.scale.ln();
             let norm = dense.norm(p);
-            let part = masked.as_ref().map_or(norm, |masked| masked.norm(super::Part::Kept, p).min(norm));
+            let part =
+                masked.as_ref().map_or(norm, |masked| masked.norm(super::Part::Kept, p, detail).min(norm));
             whole += ln_factor + norm.ln();
             kept += ln_factor + part.ln();
         }
-        Self { ln_gap: ln_input_gap(layers, radius, p), ln_lipschitz: ln_add(whole, kept) }
+        Self { ln_gap: ln_input_gap(layers, radius, p, detail), ln_lipschitz: ln_add(whole, kept) }
     }
 
     /// `ln` of the bound of the `2p`-norm of the largest gap over a ball.
@@ -58,7 +59,7 @@ pub(crate) fn dimension(layers: &[Prepared], ball: Ball) -> Option<usize> {
 pub fn covering_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
     let Some(dimension) = dimension(layers, ball) else { return Best::NONE };
     best(|p| {
-        let net = Net::new(layers, ball.radius, p);
+        let net = Net::new(layers, ball.radius, p, Detail::Full);
         net.ln_ball_gap(ball.radius, dimension, p) - delta.ln() / (2 * p) as f64
     })
 }

@@ -127,3 +127,33 @@ pub(super) fn magnitude_trace(
         }
     })
 }
+
+/// `E Tr (X X^T)^p` of `[kept, c pruned]` where `count` uniformly drawn entries are pruned.
+pub(super) fn joint_trace(
+    family: &Family,
+    (rows, cols): (usize, usize),
+    count: u64,
+    c: f64,
+    p: usize,
+) -> f64 {
+    let moments = moments(family, super::law::WHOLE, p);
+    let len = (rows * cols) as u64;
+    sum(rows, 2 * cols, p, &|uses| {
+        let of = |row: usize, col: usize| uses[row * 2 * cols + col];
+        let (mut kept, mut pruned, mut product) = (0, 0, 1.0);
+        for row in 0..rows {
+            for col in 0..cols {
+                let (one, other) = (of(row, col), of(row, cols + col));
+                if one > 0 && other > 0 {
+                    return 0.0;
+                }
+                kept += u64::from(one > 0);
+                pruned += u64::from(other > 0);
+                product *= moments[usize::midpoint(one, other)] * c.powi(other as i32);
+            }
+        }
+        let falling =
+            |from: u64, factors: u64| (0..factors).map(|j| from.saturating_sub(j) as f64).product::<f64>();
+        product * falling(len - count, kept) * falling(count, pruned) / falling(len, kept + pruned)
+    })
+}

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::cells::{Cell, Rest, ln_average};
+use super::cells::{Cell, Rest, ln_average, ln_least_average};
 use super::dense::Dense;
 use super::law::WHOLE;
 use super::layer::Prepared;
 use super::masked::Masked;
-use super::orders::{Best, Slots, best};
+use super::orders::{Best, Detail, Slots, best};
 use super::rising::ln_chi_square_moment;
 use super::shape::Part;
 use super::special::ln_add;
@@ -29,25 +29,30 @@ pub struct Fluctuation {
     dense: Arc<Dense>,
     masked: Option<Arc<Masked>>,
     half: f64,
-    slots: Slots<Coefficients>,
+    slots: [Slots<Coefficients>; 2],
 }
 
 impl Fluctuation {
     /// Of a matrix, pruned or not, under an activation of that [`super::Activation::half`].
     #[must_use]
     pub fn new(dense: Arc<Dense>, masked: Option<Arc<Masked>>, half: f64) -> Self {
-        Self { dense, masked, half, slots: Slots::default() }
+        Self { dense, masked, half, slots: Default::default() }
     }
 
     /// The coefficients of order `p`.
     #[must_use]
     pub fn coefficients(&self, p: usize) -> Coefficients {
-        self.slots.get(p, || match &self.masked {
+        self.coefficients_in(p, Detail::Full)
+    }
+
+    fn coefficients_in(&self, p: usize, detail: Detail) -> Coefficients {
+        let detail = self.masked.as_ref().map_or(Detail::Full, |masked| masked.detail(detail));
+        self.slots[detail as usize].get(p, || match &self.masked {
             None => Coefficients { ln_kept: self.ln_whole(p), ln_pruned: f64::NEG_INFINITY },
             Some(masked) if masked.chance(Part::Pruned) >= 1.0 => {
                 Coefficients { ln_kept: f64::NEG_INFINITY, ln_pruned: self.ln_whole(p) }
             }
-            Some(masked) => self.of_parts(masked, p),
+            Some(masked) => self.of_parts(masked, p, detail),
         })
     }
 
@@ -65,10 +70,17 @@ impl Fluctuation {
         spread.ln_variance + self.ln_rows(spread.share(), p) / p as f64
     }
 
-    fn of_parts(&self, masked: &Masked, p: usize) -> Coefficients {
+    fn of_parts(&self, masked: &Masked, p: usize, detail: Detail) -> Coefficients {
         let ln_penalty = masked.ln_independence(p);
         if ln_penalty == f64::INFINITY {
             return Coefficients { ln_kept: f64::INFINITY, ln_pruned: f64::INFINITY };
+        }
+        if detail == Detail::Least {
+            let least = |part: usize| {
+                let sum = ln_least_average(masked.cells(), |_, cell| self.at(masked, cell, p)[part]);
+                (sum + ln_penalty) / p as f64
+            };
+            return Coefficients { ln_kept: least(0), ln_pruned: least(1) };
         }
         // Each cell is needed twice.
         let mut known: Vec<[f64; 2]> = Vec::with_capacity(masked.cells().len());
@@ -120,11 +132,11 @@ pub struct InputState {
 }
 
 impl InputState {
-    fn after(self, layer: &Prepared, p: usize) -> Self {
+    fn after(self, layer: &Prepared, p: usize, detail: Detail) -> Self {
         let Prepared { layer, gap, state, .. } = layer;
         let ln_factor =
             2.0 * (layer.activation.lipschitz.ln() + layer.law.scale.ln()) + (layer.uses as f64).ln();
-        let (gap, state) = (gap.coefficients(p), state.coefficients(p).ln_kept);
+        let (gap, state) = (gap.coefficients_in(p, detail), state.coefficients(p).ln_kept);
         let ln_gap = ln_add(plus(gap.ln_kept, self.ln_gap), plus(gap.ln_pruned, self.ln_state));
         let (grown, offset) = (ln_factor + plus(state, self.ln_state), layer.offset());
         Self {
@@ -142,24 +154,28 @@ fn plus(a: f64, b: f64) -> f64 {
 /// The states after each layer for one input of norm at most `radius`, for one order (Theorem 2).
 #[must_use]
 pub fn input_states(layers: &[Prepared], radius: f64, p: usize) -> Vec<InputState> {
+    states(layers, radius, p, Detail::Full)
+}
+
+fn states(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> Vec<InputState> {
     let mut state = InputState { ln_state: 2.0 * radius.ln(), ln_gap: f64::NEG_INFINITY };
     let step = |layer: &Prepared| {
-        state = state.after(layer, p);
+        state = state.after(layer, p, detail);
         state
     };
     layers.iter().map(step).collect()
 }
 
 /// `ln` of the bound of the `2p`-norm of the gap at one input.
-pub(crate) fn ln_input_gap(layers: &[Prepared], radius: f64, p: usize) -> f64 {
-    input_states(layers, radius, p).last().map_or(f64::NEG_INFINITY, |state| state.ln_gap / 2.0)
+pub(crate) fn ln_input_gap(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> f64 {
+    states(layers, radius, p, detail).last().map_or(f64::NEG_INFINITY, |state| state.ln_gap / 2.0)
 }
 
 /// A bound `epsilon` with `P(max |F - f| > epsilon) <= delta` over `inputs` inputs of norm at most `radius` that are
 /// fixed independently of the weights (Theorem 2).
 #[must_use]
 pub fn inputs_bound(layers: &[Prepared], radius: f64, inputs: f64, delta: f64) -> Best {
-    best(|p| ln_input_gap(layers, radius, p) + (inputs.ln() - delta.ln()) / (2 * p) as f64)
+    best(|p| ln_input_gap(layers, radius, p, Detail::Full) + (inputs.ln() - delta.ln()) / (2 * p) as f64)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::batch::{Question, Request, bounds, single};
 use super::law::{Family, Law};
 use super::layer::{Layer, Prepared};
 use super::network::{Method, Network};
+use super::orders::Detail;
 use super::shape::Part;
 use super::store::Store;
 use crate::error::{Error, Result};
@@ -288,7 +289,7 @@ impl Price {
                 let whole = prepared.state.coefficients(self.p).ln_kept;
                 (prepared.gap.coefficients(self.p).ln_pruned - whole).exp()
             }
-            Some(masked) => self.factor * masked.norm(Part::Pruned, self.p),
+            Some(masked) => self.factor * masked.norm(Part::Pruned, self.p, Detail::Full),
         };
         let mut most = 0.0;
         let rising = |prepared| {

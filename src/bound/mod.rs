@@ -35,6 +35,8 @@ mod convex;
 mod covering;
 mod dense;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod exact;
 mod few;
 mod given;

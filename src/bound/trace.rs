@@ -343,9 +343,9 @@ pub(crate) fn round_up(share: f64) -> f64 {
     ((share * 1e6).ceil() / 1e6).min(1.0)
 }
 
-/// Rounds a share down to a multiple of 1e-6, the safe side of Lemma 3.1.
+/// Rounds a share down to a multiple of 1e-6, the safe side of Lemma 3.1, where that is not much of it.
 pub(crate) fn round_down(share: f64) -> f64 {
-    if share < 1.0 { (share * 1e6).floor() / 1e6 } else { 1.0 }
+    if (1e-3..1.0).contains(&share) { (share * 1e6).floor() / 1e6 } else { share }
 }
 
 /// `ln` of a bound of `E Tr (X X^T)^p` for independent symmetric entries with

@@ -1,5 +1,5 @@
 use super::*;
-use crate::bound::exact::{bernoulli_trace, magnitude_trace, random_trace};
+use crate::bound::exact::{bernoulli_trace, joint_trace, magnitude_trace, random_trace};
 use crate::bound::law::WHOLE;
 use crate::bound::shape::Shape;
 use crate::bound::testing::assert_close;
@@ -142,6 +142,23 @@ fn parts_are_at_most_the_whole_and_never_nan() {
                         let (joint, c) = masked.ln_joint_norm(p);
                         assert!(!joint.is_nan() && c > 0.0);
                     }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn joint_norms_are_above_the_exact_moments() {
+    for shape in [(1, 2), (1, 3), (2, 2), (3, 1)] {
+        let len = (shape.0 * shape.1) as u64;
+        for family in LAWS {
+            for count in 1..len {
+                for p in 1..=3.min(len as usize) {
+                    let masked = masked(family.clone(), shape, Pruning::Random(count));
+                    let (ln_norm, c) = masked.ln_joint_norm(p);
+                    let trace = joint_trace(&family, shape, count, c, p);
+                    assert_above(ln_norm, trace, (shape.0, 2 * shape.1));
                 }
             }
         }
