@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 __all__ = [
     "Checkpoint",
     "__version__",
+    "activation_data",
+    "adaptive_pool_norm",
     "apply",
+    "average_pool_norm",
     "certify",
     "conv_norm",
     "get_num_threads",
     "joint_norm",
+    "max_pool_norm",
     "norms",
     "num_pruned",
     "prune",
@@ -167,6 +171,10 @@ def certify(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> tuple[_Promise, list[_Step]]: ...
+def max_pool_norm(axes: list[tuple[int, int, int]]) -> float: ...
+def average_pool_norm(axes: list[tuple[int, int, int, int, int]], count_padding: bool) -> float: ...
+def adaptive_pool_norm(axes: list[tuple[int, int]]) -> float: ...
+def activation_data(name: str, parameter: float | None) -> tuple[float, float]: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
