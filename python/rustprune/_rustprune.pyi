@@ -9,7 +9,10 @@ __all__ = [
     "BoundNetwork",
     "Checkpoint",
     "__version__",
+    "activation_data",
+    "adaptive_pool_norm",
     "apply",
+    "average_pool_norm",
     "bound_allocate",
     "bound_ball_states",
     "bound_chance",
@@ -35,6 +38,7 @@ __all__ = [
     "conv_norm",
     "get_num_threads",
     "joint_norm",
+    "max_pool_norm",
     "norms",
     "num_pruned",
     "prune",
@@ -189,6 +193,10 @@ def certify(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> tuple[_Promise, list[_Step]]: ...
+def max_pool_norm(axes: list[tuple[int, int, int]]) -> float: ...
+def average_pool_norm(axes: list[tuple[int, int, int, int, int]], count_padding: bool) -> float: ...
+def adaptive_pool_norm(axes: list[tuple[int, int]]) -> float: ...
+def activation_data(name: str, parameter: float | None) -> tuple[float, float]: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...

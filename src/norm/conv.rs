@@ -66,7 +66,7 @@ impl By {
 }
 
 /// Products of all symbols up to which the best bound looks at frequencies.
-const WORK: f64 = 2e12;
+const WORK: f64 = 5e11;
 
 /// Prop. 6.12: a bound of the norm of a convolution as a map of whole inputs; the same for its transpose.
 ///

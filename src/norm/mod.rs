@@ -13,6 +13,7 @@
 //! | `lanczos`, `failure` | 6.5: Lanczos and the power method, and how likely they fail |
 //! | `joint` | 6.13: the joint norm of the kept and the removed part |
 //! | `conv`, `symbol` | 6.12: convolutions |
+//! | `sparse` | 6.6: parts with few entries |
 //! | `spectral` | which of them to ask |
 
 mod cholesky;
@@ -26,6 +27,7 @@ mod lines;
 mod matrix;
 mod operator;
 pub(crate) mod round;
+mod sparse;
 mod spectral;
 mod sums;
 mod symbol;

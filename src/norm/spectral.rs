@@ -8,6 +8,7 @@ use crate::norm::lanczos::{Eigenvalue, Random, lanczos, power, ritz_quick};
 use crate::norm::matrix::{Matrix, Part};
 use crate::norm::operator::{Gram, Operator};
 use crate::norm::round::{TINY, Up, exponent, power_of_two};
+use crate::norm::sparse::Passes;
 use crate::norm::sums::{Sums, sums};
 use crate::norm::{Kind, Norm};
 use crate::parallel::Context;
@@ -122,10 +123,10 @@ pub fn norms(
             }
             Which::Gram => (known.gram(settings.squarings, ctx)?.get(), Kind::Certified),
             Which::Cholesky => (known.cholesky(ctx)?.get(), Kind::Certified),
-            Which::Lanczos => known.random(&lanczos(&known.operator(), random, ctx)?),
-            Which::Power => known.random(&power(&known.operator(), settings.power_steps, random, ctx)?),
+            Which::Lanczos => known.random(&lanczos(&known.passes(ctx)?, random, ctx)?),
+            Which::Power => known.random(&power(&known.passes(ctx)?, settings.power_steps, random, ctx)?),
             Which::Estimate => {
-                let square = ritz_quick(&known.operator(), random, 1e-13, ctx)?;
+                let square = ritz_quick(&known.passes(ctx)?, random, 1e-13, ctx)?;
                 (square.sqrt() * power_of_two(known.exponent), Kind::Estimate)
             }
             Which::Spectral => return known.spectral(settings, ctx),
@@ -181,6 +182,11 @@ impl<'a> Known<'a> {
         self.sums.largest == 0.0 || self.sums.largest == f64::INFINITY
     }
 
+    /// The Gram matrix to multiply with, by its entries where they are few.
+    fn passes(&self, ctx: &Context<'_>) -> Result<Passes<'a>> {
+        Passes::new(self.matrix, self.sums.num_nonzero, ctx)
+    }
+
     pub fn operator(&self) -> Gram<'a> {
         Gram::smaller(self.matrix)
     }
@@ -199,7 +205,8 @@ impl<'a> Known<'a> {
 
     fn collatz(&self, steps: usize, enough: f64, ctx: &Context<'_>) -> Result<Up> {
         let enough = enough * power_of_two(-self.exponent);
-        let bound = collatz(&self.matrix, steps, enough, ctx)?;
+        let magnitudes = Passes::new(self.matrix.absolute(), self.sums.num_nonzero, ctx)?;
+        let bound = collatz(&magnitudes, steps, enough, ctx)?;
         Ok(self.back(bound * bound).min(Up::new(self.sums.schur())))
     }
 
@@ -225,7 +232,14 @@ impl<'a> Known<'a> {
             let value = cheap.min(self.cholesky(ctx)?.get());
             return Ok(Norm { value, kind: Kind::Certified });
         }
-        let (random, kind) = self.random(&lanczos(&self.operator(), settings.random, ctx)?);
+        let passes = self.passes(ctx)?;
+        if let Some((values, shape)) = passes.compressed(SMALL * SMALL) {
+            // Of small order, and so certified.
+            let norm = dense_norm(&values, shape, settings, ctx)?;
+            let value = self.back(Up::new(norm.value) * Up::new(norm.value)).get();
+            return Ok(Norm { value: value.min(cheap), kind: norm.kind });
+        }
+        let (random, kind) = self.random(&lanczos(&passes, settings.random, ctx)?);
         let certified = cheap.min(self.collatz(settings.collatz_steps, cheap.min(random), ctx)?.get());
         Ok(if certified <= random {
             Norm { value: certified, kind: Kind::Certified }

@@ -7,7 +7,7 @@ use super::arrays::Entries;
 use super::call::run;
 use super::norm::{Promise, array, domain, mask, promise};
 use super::select::unknown;
-use crate::certify::{Activation, Layer, Map, Options, Weights};
+use crate::certify::{Activation, Layer, Map, Means, Options, Weights, Window, average_pool, max_pool};
 use crate::dtype::DType;
 use crate::norm::{Convolution, Matrix, Part, Random, Settings};
 use crate::source::{Array, Bits, Source};
@@ -120,4 +120,36 @@ pub(super) fn certify(
         (step.norms.map(|norms| norms.map(promise)), step.state, step.pruned_state, step.gap, step.rule)
     };
     Ok((promise(found.epsilon), found.steps.iter().map(step).collect()))
+}
+
+/// See `rustprune.bounds.max_pool`: an axis is the size, stride and dilation of its windows.
+#[pyfunction]
+pub(super) fn max_pool_norm(axes: Vec<[usize; 3]>) -> PyResult<f64> {
+    let window = |[size, stride, dilation]: [usize; 3]| Window { size, stride, dilation };
+    Ok(max_pool(&axes.into_iter().map(window).collect::<Vec<_>>())?)
+}
+
+/// See `rustprune.bounds.average_pool`: an axis is its length, the size and stride of its windows, and the padding
+/// before and after.
+#[pyfunction]
+pub(super) fn average_pool_norm(axes: Vec<[usize; 5]>, count_padding: bool) -> PyResult<f64> {
+    let means = |[len, size, stride, before, after]: [usize; 5]| {
+        Means::pool(len, Window { size, stride, dilation: 1 }, [before, after], count_padding)
+    };
+    let axes = axes.into_iter().map(means).collect::<crate::Result<Vec<_>>>()?;
+    Ok(average_pool(&axes))
+}
+
+/// See `rustprune.bounds.adaptive_pool`: an axis is its length and the number of outputs.
+#[pyfunction]
+pub(super) fn adaptive_pool_norm(axes: Vec<[usize; 2]>) -> f64 {
+    let means = axes.into_iter().map(|[len, outputs]| Means::adaptive(len, outputs));
+    average_pool(&means.collect::<Vec<_>>())
+}
+
+/// At least the Lipschitz constant of an activation, and the magnitude of its value at 0.
+#[pyfunction]
+pub(super) fn activation_data(name: &str, parameter: Option<f64>) -> PyResult<(f64, f64)> {
+    let activation = activation(name, parameter)?;
+    Ok((activation.lipschitz(), activation.at_zero()))
 }

@@ -125,6 +125,7 @@ fn certified_norms_are_above_the_exact_ones_at_every_scale() {
                     "{which:?} {shape:?} 2^{e}: {bound:e} < {norm:e}, {values:?}"
                 );
             }
+            assert!(!is_above(norm * (1.0 - 1e-13), exact));
             let cholesky = weights.one(Which::Cholesky) / scale;
             assert!(cholesky <= norm * (1.0 + 1e-10), "{shape:?} {values:?}");
         }
