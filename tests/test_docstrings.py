@@ -5,15 +5,21 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import pathlib
 import pkgutil
 
 import pytest
 
 import rustprune
+import rustprune.bounds
 
 MODULES = [module.name for module in pkgutil.walk_packages(rustprune.__path__, "rustprune.")]
 MODULES.remove("rustprune.__main__")  # importing it runs the command
-FUNCTIONS = [function for _, function in inspect.getmembers(rustprune, inspect.isfunction)]
+FUNCTIONS = [
+    function
+    for module in (rustprune, rustprune.bounds)
+    for _, function in inspect.getmembers(module, inspect.isfunction)
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -21,8 +27,15 @@ def test_examples_print_what_they_say(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
+def test_examples_of_the_documentation_print_what_they_say() -> None:
+    path = pathlib.Path(__file__).parents[1] / "docs" / "bounds.md"
+    found = doctest.testfile(str(path), module_relative=False)
+    assert found.attempted > 4
+    assert found.failed == 0
+
+
 def test_every_public_function_has_an_example_and_says_what_it_takes_and_gives() -> None:
-    assert len(FUNCTIONS) > 9
+    assert len(FUNCTIONS) > 25
     for function in FUNCTIONS:
         doc = inspect.getdoc(function) or ""
         sections = ["Examples\n--------\n>>> "]

@@ -24,9 +24,7 @@ LEVELS = ("portable", "avx2", "avx512")
 
 def floor(scale: Scale) -> Iterator[Row]:
     """Compare with a plain streaming kernel that is told the threshold, in one process with it."""
-    sizes = [str(scale.entries), str(scale.most_rounds)]
-    command = ["cargo", "bench", "--quiet", "--locked", "--bench", "select", "--", *sizes]
-    found = json.loads(subprocess.check_output(command, cwd=ROOT))
+    found = measured("select", scale.entries, scale.most_rounds)
     for kind, (per_entry, at_least) in KINDS.items():
         ours, floor = found[f"select_{kind}"], found[f"floor_{kind}"]
         dtype, output = kind.split("_")
@@ -56,5 +54,30 @@ def floor(scale: Scale) -> Iterator[Row]:
             )
 
 
+def norms(scale: Scale) -> Iterator[Row]:
+    """Compare norms of what a mask removes with a plain loop that reads weights and mask once."""
+    side, rounds = round(scale.entries**0.5), scale.most_rounds
+    found = measured("norm", side, rounds)
+    for kind, figure in ("three", "Frobenius, 1 and infinity norm"), ("frobenius", "Frobenius norm"):
+        yield Row(
+            figure=f"{figure} of the removed part, share of the floor",
+            given=f"{side:,} x {side:,} float32, bool mask, ratio 0.5",
+            value=100 * found["floor"] / found[kind],
+            unit="%",
+            at_least=50 if kind == "three" else None,
+            ours_seconds=found[kind],
+            theirs_seconds=found["floor"],
+            bytes_per_second=5 * side**2 / found[kind],
+            rounds=rounds,
+        )
+
+
+def measured(bench: str, *sizes: int) -> dict[str, float]:
+    """Return what a bench of the crate prints."""
+    command = ["cargo", "bench", "--quiet", "--locked", "--bench", bench, "--", *map(str, sizes)]
+    found: dict[str, float] = json.loads(subprocess.check_output(command, cwd=ROOT))
+    return found
+
+
 if __name__ == "__main__":
-    main(floor)
+    main(floor, norms)

@@ -9,6 +9,8 @@ Masks
     `random_mask`, of a shape; `apply_`, zeros in place; `pack` and `unpack`, 8 entries to a byte.
 Checkpoints
     `prune_checkpoint` and `inspect_checkpoint`: safetensors files and Hugging Face directories, streamed.
+Bounds
+    `bounds`: how far a pruned network can be from the original, a priori and for given weights.
 Threads
     `set_num_threads` and `get_num_threads`.
 
@@ -16,6 +18,7 @@ The answer to a request is unique: of equal scores the lowest index is kept firs
 threads nor the instruction set changes a bit of it.
 """
 
+from rustprune import bounds as bounds
 from rustprune._checkpoint import inspect_checkpoint as inspect_checkpoint
 from rustprune._checkpoint import prune_checkpoint as prune_checkpoint
 from rustprune._masks import pack as pack

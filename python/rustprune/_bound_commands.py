@@ -237,6 +237,51 @@ def certify_text(found: CheckpointCertificate) -> Iterator[str]:
         yield str(found.certificate)
 
 
+@click.command()
+@sizes_option
+@law_option
+@activation_option
+@click.option("--epsilon", type=float, required=True, help="Margin of the gap.")
+@click.option("--method", type=click.Choice(bounds.METHODS), default="magnitude", show_default=True)
+@click.option(
+    "--delta", type=float, default=0.05, show_default=True, help="Probability that the bound fails."
+)
+@radius_option
+@click.option("--inputs", type=float, help="Bound the gap at so many points, instead of all of the ball.")
+@layers_option
+@threads_option
+@json_option
+@quiet_option
+def allocate(
+    sizes: tuple[int, ...],
+    weights: Law,
+    activation: str,
+    *,
+    epsilon: float,
+    method: str,
+    delta: float,
+    radius: float,
+    inputs: float | None,
+    layers: tuple[int, ...],
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Split pruning over the layers of a network of independent random weights.
+
+    As many weights as possible go, while with probability 1 - DELTA outputs differ by at most EPSILON.
+    """
+    if threads:
+        _threads.set_num_threads(threads)
+    net = bounds.Network.mlp(sizes, weights=weights, activation=activation, pruned=layers or None)
+    found = bounds.allocate(net, epsilon=epsilon, method=method, delta=delta, radius=radius, inputs=inputs)
+    if as_json:
+        facts = {"counts": found.counts, "sizes": found.sizes, "sparsity": found.sparsity}
+        click.echo(json.dumps(facts | json.loads(found.bound.to_json()), indent=2))
+    elif not quiet:
+        click.echo(str(found))
+
+
 def bound_text(found: BoundEstimate, methods: tuple[str, ...]) -> Iterator[str]:
     """Yield the lines of a table with a row per ratio."""
     yield f"{'ratio':>7}" + "".join(f"{method:>14}{'':4}" for method in methods)

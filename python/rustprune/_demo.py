@@ -149,9 +149,7 @@ def run(
         tell(line)
 
     gaps = [distance(digits, ratio) for ratio in RATIOS]
-    tell(
-        f"\nHow far its outputs move (magnitude, scope tensor), for inputs of norm {digits.radius:.3g} or less:\n"
-    )
+    tell(f"\nHow far outputs move (magnitude, tensor), for inputs of norm {digits.radius:.3g} or less:\n")
     for line in gap_table(gaps):
         tell(line)
 

@@ -127,6 +127,7 @@ def demo(out_dir: Path, *, force: bool, as_json: bool) -> None:
         click.echo(json.dumps(result, indent=2))
 
 
+commands.add_command(_bound_commands.allocate)
 commands.add_command(_bound_commands.bound)
 commands.add_command(_bound_commands.certify)
 

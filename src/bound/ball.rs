@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use super::layer::Prepared;
-use super::orders::{Best, best};
+use super::orders::{Best, Detail, best};
 use super::shape::Part;
 use super::special::times;
 use super::trace::{chi_norm, gaussian_norm, one_sided_moment};
@@ -86,6 +86,7 @@ impl BallState {
 struct Step<'a> {
     layer: &'a Prepared,
     p: usize,
+    detail: Detail,
     /// The norm of the whole matrix.
     whole: f64,
     /// Of the kept and the pruned part.
@@ -113,12 +114,12 @@ struct Set {
 }
 
 impl<'a> Step<'a> {
-    fn new(layer: &'a Prepared, p: usize) -> Self {
+    fn new(layer: &'a Prepared, p: usize, detail: Detail) -> Self {
         let whole = layer.dense.norm(p);
         let masked = layer.masked.as_deref();
-        let part = |part| masked.map_or(f64::INFINITY, |masked| masked.norm(part, p));
+        let part = |part| masked.map_or(f64::INFINITY, |masked| masked.norm(part, p, detail));
         let scale = layer.dense.family.gaussian_scale();
-        let part_scale = |part| masked.map_or(scale, |masked| masked.scale(part, p).min(scale));
+        let part_scale = |part| masked.map_or(scale, |masked| masked.scale(part, p, detail).min(scale));
         let scales = (layer.is_matrix() && scale < f64::INFINITY).then(|| Scales {
             whole: scale,
             kept: part_scale(Part::Kept),
@@ -127,6 +128,7 @@ impl<'a> Step<'a> {
         Self {
             layer,
             p,
+            detail,
             whole,
             kept: if masked.is_some() { part(Part::Kept).min(whole) } else { whole },
             removed: if masked.is_some() { part(Part::Pruned) } else { 0.0 },
@@ -184,7 +186,7 @@ impl<'a> Step<'a> {
         if state.gap > 0.0
             && let Some(masked) = &self.layer.masked
         {
-            let (joint, c) = masked.joint(self.p);
+            let (joint, c) = masked.joint(self.p, self.detail);
             gap = gap.min(times(joint, state.gap.hypot(state.original / c)));
         }
         gap
@@ -271,11 +273,15 @@ fn in_unit(state: BallState, scale: f64, offset: f64) -> (BallState, f64) {
 /// The states after each layer, for one order (Theorem 1).
 #[must_use]
 pub fn ball_states(layers: &[Prepared], ball: Ball, p: usize) -> Vec<BallState> {
+    states(layers, ball, p, Detail::Full)
+}
+
+fn states(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> Vec<BallState> {
     let Some(first) = layers.first() else { return Vec::new() };
     let mut cone_in = false;
     let mut state = BallState::start(ball, first, p);
     let step = |layer: &Prepared| {
-        state = Step::new(layer, p).apply(&state, cone_in);
+        state = Step::new(layer, p, detail).apply(&state, cone_in);
         cone_in = layer.layer.activation.cone;
         state
     };
@@ -283,14 +289,14 @@ pub fn ball_states(layers: &[Prepared], ball: Ball, p: usize) -> Vec<BallState> 
 }
 
 /// `ln` of the bound of the `2p`-norm of the largest gap over the ball.
-pub(crate) fn ln_ball_gap(layers: &[Prepared], ball: Ball, p: usize) -> f64 {
-    ball_states(layers, ball, p).last().map_or(f64::NEG_INFINITY, BallState::ln_gap)
+pub(crate) fn ln_ball_gap(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> f64 {
+    states(layers, ball, p, detail).last().map_or(f64::NEG_INFINITY, BallState::ln_gap)
 }
 
 /// A bound `epsilon` with `P(sup |F - f| > epsilon) <= delta` over the ball (Theorem 1).
 #[must_use]
 pub fn ball_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
-    best(|p| ln_ball_gap(layers, ball, p) - delta.ln() / (2 * p) as f64)
+    best(|p| ln_ball_gap(layers, ball, p, Detail::Full) - delta.ln() / (2 * p) as f64)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::covering::{Net, dimension};
 use super::inputs::ln_input_gap;
 use super::layer::Prepared;
 use super::network::{Method, Network};
-use super::orders::{Best, ORDERS, PATIENCE, epsilon};
+use super::orders::{Best, Detail, ORDERS, PATIENCE, epsilon};
+use super::smoothing::{Linear, smoothing_bounds};
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::parallel::{Context, for_each};
@@ -27,7 +28,9 @@ pub enum Question {
     Inputs,
     /// Over the ball: Theorem 3.
     Covering,
-    /// Over the ball: the smaller of Theorems 1 and 3.
+    /// Over the ball: Theorem 6.
+    Smoothing,
+    /// Over the ball: the smaller of Theorems 1 and 6, which is at most Theorem 3.
     Best,
 }
 
@@ -38,7 +41,8 @@ impl Question {
             Self::Ball => &[1],
             Self::Inputs => &[2],
             Self::Covering => &[3],
-            Self::Best => &[1, 3],
+            Self::Smoothing => &[6],
+            Self::Best => &[1, 6],
         }
     }
 }
@@ -71,6 +75,14 @@ pub struct Answer {
     pub theorem: u8,
 }
 
+impl Answer {
+    pub(crate) const NONE: Self = Self { epsilon: f64::INFINITY, p: 0, theorem: 0 };
+
+    fn new(best: Best, theorem: u8) -> Self {
+        Self { epsilon: epsilon(best.ln_epsilon) * (1.0 + ROUNDING), p: best.p, theorem }
+    }
+}
+
 /// Requests that differ only in numbers that enter at the end.
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'a> {
@@ -83,6 +95,8 @@ struct Key<'a> {
 /// The requests of one key, and their answers.
 struct Group {
     layers: Vec<Prepared>,
+    /// The layers again, where Theorem 6 is asked for and there are no activations.
+    linear: Option<Linear>,
     dimension: Option<usize>,
     /// The radius of the moments: one where bounds are proportional to it.
     radius: f64,
@@ -104,7 +118,7 @@ pub fn bounds(
     ctx: &Context<'_>,
 ) -> Result<Vec<Answer>> {
     requests.iter().try_for_each(|request| check(networks, request))?;
-    let mut answers = vec![Answer { epsilon: f64::INFINITY, p: 0, theorem: 0 }; requests.len()];
+    let mut answers = vec![Answer::NONE; requests.len()];
     let mut store = Store::default();
     for keys in grouped(networks, requests).chunks(ROOM) {
         store.trim();
@@ -124,12 +138,47 @@ pub fn bounds(
         )?;
         for group in groups {
             for (member, (best, theorem)) in group.members.into_iter().zip(group.answers) {
-                let epsilon = epsilon(best.ln_epsilon) * (1.0 + ROUNDING);
-                answers[member] = Answer { epsilon, p: best.p, theorem };
+                answers[member] = Answer::new(best, theorem);
             }
         }
     }
     Ok(answers)
+}
+
+/// The bound for one request of one network, its matrices kept in `store`.
+pub(crate) fn single(
+    network: &Network,
+    request: &Request<'_>,
+    question: Question,
+    store: &mut Store,
+) -> Result<Answer> {
+    let (networks, requests) = (std::slice::from_ref(network), std::slice::from_ref(request));
+    check(networks, request)?;
+    let mut answer = Answer::NONE;
+    for (key, members) in grouped(networks, requests) {
+        let mut group = Group::new(networks, requests, &key, &members, question, store)?;
+        group.answer(question);
+        for (best, theorem) in group.answers {
+            answer = Answer::new(best, theorem);
+        }
+    }
+    Ok(answer)
+}
+
+/// The bound for layers that are ready, `ln_chance` being that of the inputs over delta.
+pub(crate) fn answer(
+    layers: Vec<Prepared>,
+    dimension: Option<usize>,
+    radius: f64,
+    ln_chance: f64,
+    question: Question,
+) -> Answer {
+    let (ends, members) = (vec![(ln_chance, 0.0)], vec![0]);
+    let linear = Linear::new(&layers, Prepared::new).filter(|_| question.theorems().contains(&6));
+    let mut group = Group { layers, linear, dimension, radius, ends, members, answers: Vec::new() };
+    group.answer(question);
+    let (best, theorem) = group.answers[0];
+    Answer::new(best, theorem)
 }
 
 fn check(networks: &[Network], request: &Request<'_>) -> Result<()> {
@@ -188,8 +237,12 @@ impl Group {
             let ln_radius = if asked > 0.0 { asked.ln() - radius.ln() } else { 0.0 };
             (inputs.ln() - delta.ln(), ln_radius)
         };
+        let layers: Vec<Prepared> = layers.into_iter().map(|layer| store.prepare(layer)).collect();
+        let smooth = question.theorems().contains(&6);
+        let linear = if smooth { Linear::new(&layers, |layer| store.prepare(layer)) } else { None };
         Ok(Self {
-            layers: layers.into_iter().map(|layer| store.prepare(layer)).collect(),
+            layers,
+            linear,
             dimension: network.dimension,
             radius,
             ends: members.iter().map(end).collect(),
@@ -206,7 +259,10 @@ impl Group {
             return;
         }
         for &theorem in question.theorems() {
-            let minima = minima(&self.ends, |p| self.ln_gap(theorem, p));
+            let minima = match theorem {
+                6 => self.smoothed(),
+                _ => minima(&self.ends, |p, detail| self.ln_gap(theorem, p, detail)),
+            };
             for (answer, best) in self.answers.iter_mut().zip(minima) {
                 if best.ln_epsilon < answer.0.ln_epsilon {
                     *answer = (best, theorem);
@@ -215,39 +271,78 @@ impl Group {
         }
     }
 
-    fn ln_gap(&self, theorem: u8, p: usize) -> f64 {
-        let ball = Ball { radius: self.radius, dimension: self.dimension };
+    /// The smaller of the two forms of Theorem 6.
+    fn smoothed(&self) -> Vec<Best> {
+        let ball = self.ball();
+        let mut found = smoothing_bounds(&self.layers, ball, &self.ends);
+        if let Some(linear) = &self.linear {
+            let others = minima(&self.ends, |p, detail| linear.ln_gap(&self.layers, ball, p, detail));
+            for (best, other) in found.iter_mut().zip(others) {
+                if other.ln_epsilon < best.ln_epsilon {
+                    *best = other;
+                }
+            }
+        }
+        found
+    }
+
+    fn ball(&self) -> Ball {
+        Ball { radius: self.radius, dimension: self.dimension }
+    }
+
+    fn ln_gap(&self, theorem: u8, p: usize, detail: Detail) -> f64 {
+        let ball = self.ball();
         match theorem {
-            1 => ln_ball_gap(&self.layers, ball, p),
-            2 => ln_input_gap(&self.layers, self.radius, p),
+            1 => ln_ball_gap(&self.layers, ball, p, detail),
+            2 => ln_input_gap(&self.layers, self.radius, p, detail),
             _ => dimension(&self.layers, ball).map_or(f64::INFINITY, |dimension| {
-                Net::new(&self.layers, self.radius, p).ln_ball_gap(self.radius, dimension, p)
+                Net::new(&self.layers, self.radius, p, detail).ln_ball_gap(self.radius, dimension, p)
             }),
         }
     }
 }
 
-/// For each end the least bound over the orders; each order is computed once, while any end still asks for it.
-fn minima(ends: &[(f64, f64)], mut ln_gap: impl FnMut(usize) -> f64) -> Vec<Best> {
-    let mut found: Vec<(Best, usize)> = vec![(Best::NONE, 0); ends.len()];
+/// For each end the least bound over the orders, which rise until several in a row have no lesser number below their
+/// bound; bounds are worked out only for orders that may have the least.
+fn minima(ends: &[(f64, f64)], ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
+    let at = |&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize| {
+        ln_gap + ln_radius + ln_chance / (2 * p) as f64
+    };
+    let mut least: Vec<(usize, f64)> = Vec::with_capacity(ORDERS.len());
+    let mut found = vec![(f64::INFINITY, 0); ends.len()];
     for p in ORDERS {
-        if found.iter().all(|(_, worse)| *worse >= PATIENCE) {
+        let ln_least = ln_gap(p, Detail::Least);
+        least.push((p, ln_least));
+        let mut is_over = true;
+        for ((lowest, worse), end) in found.iter_mut().zip(ends) {
+            let value = at(end, ln_least, p);
+            (*lowest, *worse) = if value < *lowest { (value, 0) } else { (*lowest, *worse + 1) };
+            is_over &= *worse >= PATIENCE;
+        }
+        if is_over {
             break;
         }
-        let ln_gap = ln_gap(p);
-        for ((best, worse), (ln_chance, ln_radius)) in found.iter_mut().zip(ends) {
-            if *worse >= PATIENCE {
-                continue;
+    }
+    let mut full: Vec<Option<f64>> = vec![None; least.len()];
+    let minimum = |end: &(f64, f64)| {
+        let mut open: Vec<(f64, usize)> =
+            least.iter().enumerate().map(|(slot, &(p, ln_least))| (at(end, ln_least, p), slot)).collect();
+        open.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        let mut best = Best::NONE;
+        for (value, slot) in open {
+            if value >= best.ln_epsilon {
+                break;
             }
-            let ln_epsilon = ln_gap + ln_radius + ln_chance / (2 * p) as f64;
+            let p = least[slot].0;
+            let ln_full = *full[slot].get_or_insert_with(|| ln_gap(p, Detail::Full));
+            let ln_epsilon = at(end, ln_full, p);
             if ln_epsilon < best.ln_epsilon {
-                (*best, *worse) = (Best { ln_epsilon, p }, 0);
-            } else {
-                *worse += 1;
+                best = Best { ln_epsilon, p };
             }
         }
-    }
-    found.into_iter().map(|(best, _)| best).collect()
+        best
+    };
+    ends.iter().map(minimum).collect()
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ const CELLS: usize = 1000;
 /// The scale is found to this relative accuracy, from above.
 const ACCURACY: f64 = 1e-13;
 
-/// `E (s g - c)_+` of a standard normal `g`.
-fn gaussian_stop_loss(s: f64, c: f64) -> f64 {
+/// `E (s g - c)_+` of a standard normal `g`, and its slope in `c`.
+fn gaussian_stop_loss(s: f64, c: f64) -> (f64, f64) {
     let z = c / s;
-    s * ((-z * z / 2.0).exp() / (2.0 * PI).sqrt() - z * 0.5 * libm::erfc(z / SQRT_2))
+    let tail = 0.5 * libm::erfc(z / SQRT_2);
+    (s * ((-z * z / 2.0).exp() / (2.0 * PI).sqrt() - z * tail), -tail)
 }
 
 /// An entry that is nonzero with chance `chance`, its magnitude then uniform on `[low, high]`.
@@ -48,10 +49,22 @@ impl MaskedUniform {
         self.chance * above
     }
 
-    /// Whether the Gaussian of scale `s` dominates on a run of cells: both sides fall, so that the left end of one
-    /// against the right end of the other decides.
-    fn fits(self, s: f64, from: usize, to: usize) -> bool {
-        gaussian_stop_loss(s, self.edge(to)) >= self.stop_loss(self.edge(from))
+    /// Whether the Gaussian of scale `s` dominates on a cell: both sides fall, so that the left end of one against the
+    /// right end of the other decides.
+    fn fits(self, s: f64, cell: usize) -> bool {
+        gaussian_stop_loss(s, self.edge(cell + 1)).0 >= self.stop_loss(self.edge(cell))
+    }
+
+    /// Whether it is sure to on all cells of a run: both sides are convex, so that the chord of one against a tangent of
+    /// the other decides.
+    fn surely_fits(self, s: f64, from: usize, to: usize) -> bool {
+        let (first, last) = (self.edge(from), self.edge(to - 1));
+        let (near, far) = (self.edge(from + 1), self.edge(to));
+        let middle = f64::midpoint(near, far);
+        let (value, slope) = gaussian_stop_loss(s, middle);
+        // Room for the rounding of both.
+        let tangent = |c: f64| value + slope * (c - middle) - 1e-15 * s;
+        tangent(near) >= self.stop_loss(first) && tangent(far) >= self.stop_loss(last)
     }
 
     /// The smallest scale that dominates on one cell, at least `s`.
@@ -61,7 +74,7 @@ impl MaskedUniform {
         let mut at = high;
         // The stop-loss is convex and increasing in the scale: Newton's steps from above stay above.
         loop {
-            let miss = gaussian_stop_loss(at, c) - target;
+            let miss = gaussian_stop_loss(at, c).0 - target;
             if miss >= 0.0 {
                 high = at;
             } else {
@@ -104,7 +117,7 @@ pub(crate) fn smallest_scale(chance: f64, side: Side, smaller: Option<Scale>) ->
     let largest = entry.largest();
     let mut best = smaller.unwrap_or(Scale { s: 1e-9, cell: 0 });
     let raise = |best: &mut Scale, cell: usize| {
-        if !entry.fits(best.s, cell, cell + 1) {
+        if !entry.fits(best.s, cell) {
             *best = Scale { s: entry.scale_of(cell, best.s), cell };
         }
     };
@@ -123,17 +136,16 @@ pub(crate) fn smallest_scale(chance: f64, side: Side, smaller: Option<Scale>) ->
         }
     }
     // Then all: whole runs that fit need no closer look.
-    let mut from = 0;
-    let mut run = 32;
+    let (mut from, mut run) = (0, 32);
     while from < CELLS && best.s < largest {
         let to = (from + run).min(CELLS);
-        if entry.fits(best.s, from, to) {
-            from = to;
-            run *= 2;
-        } else if to - from > 1 {
-            run = (to - from) / 2;
-        } else {
+        if run == 1 {
             raise(&mut best, from);
+        }
+        if run == 1 || entry.surely_fits(best.s, from, to) {
+            (from, run) = (to, run * 2);
+        } else {
+            run /= 2;
         }
     }
     Scale { s: best.s.min(largest), cell: best.cell }

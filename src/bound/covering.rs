@@ -3,7 +3,7 @@
 use super::ball::Ball;
 use super::inputs::ln_input_gap;
 use super::layer::Prepared;
-use super::orders::{Best, best};
+use super::orders::{Best, Detail, best};
 use super::special::ln_add;
 
 /// `ln` of the mesh over the radius: from -12 to 0.
@@ -20,8 +20,9 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    pub(crate) fn new(layers: &[Prepared], radius: f64, p: usize) -> Self {
-        Self { ln_gap: ln_input_gap(layers, radius, p), ln_lipschitz: lipschitz(layers, p) }
+    pub(crate) fn new(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> Self {
+        let ln_lipschitz = lipschitz(layers, p, detail);
+        Self { ln_gap: ln_input_gap(layers, radius, p, detail), ln_lipschitz }
     }
 
     /// `ln` of the bound of the `2p`-norm of the largest gap over a ball.
@@ -42,13 +43,13 @@ impl Net {
 const MASKED: usize = 512;
 
 /// `ln` of the `2p`-norm of the sum of the Lipschitz constants of the network and the pruned one.
-pub(crate) fn lipschitz(layers: &[Prepared], p: usize) -> f64 {
+pub(crate) fn lipschitz(layers: &[Prepared], p: usize, detail: Detail) -> f64 {
     let (mut whole, mut kept) = (0.0, 0.0);
     for Prepared { layer, dense, masked, .. } in layers {
         let ln_factor = layer.activation.lipschitz.ln() + layer.law.scale.ln();
         let norm = dense.norm(p);
         let masked = masked.as_ref().filter(|_| p <= MASKED);
-        let part = masked.map_or(norm, |masked| masked.norm(super::Part::Kept, p).min(norm));
+        let part = masked.map_or(norm, |masked| masked.norm(super::Part::Kept, p, detail).min(norm));
         whole += ln_factor + norm.ln();
         kept += ln_factor + part.ln();
     }
@@ -67,7 +68,7 @@ pub(crate) fn dimension(layers: &[Prepared], ball: Ball) -> Option<usize> {
 pub fn covering_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
     let Some(dimension) = dimension(layers, ball) else { return Best::NONE };
     best(|p| {
-        let net = Net::new(layers, ball.radius, p);
+        let net = Net::new(layers, ball.radius, p, Detail::Full);
         net.ln_ball_gap(ball.radius, dimension, p) - delta.ln() / (2 * p) as f64
     })
 }

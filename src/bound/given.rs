@@ -3,6 +3,7 @@
 use super::orders::{Best, norm_tail};
 use super::special::ln_binomial;
 use super::trace::ln_profile_trace;
+use crate::error::{Error, Result};
 
 /// What is needed of given weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +18,22 @@ pub struct GivenWeights {
     pub col2: f64,
     /// The largest magnitude; an upper bound does.
     pub largest: f64,
+}
+
+impl GivenWeights {
+    /// The same, once its numbers make sense.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for an empty matrix, and for sums or a magnitude that are negative or not finite.
+    pub fn checked(self) -> Result<Self> {
+        for size in [self.rows, self.cols] {
+            Error::check_range("size of a matrix", size as f64, 1.0, f64::MAX)?;
+        }
+        for sum in [self.row2, self.col2, self.largest] {
+            Error::check_range("norm of weights", sum, 0.0, f64::MAX)?;
+        }
+        Ok(self)
+    }
 }
 
 /// `t` with `P(||D - r W|| > t) <= delta` where each weight is pruned on its own with chance `ratio`, for the pruned part `D`:

@@ -1,8 +1,11 @@
 //! Magnitude pruning of several layers by one threshold (Proposition 2.12).
 
+use super::batch::{Answer, Question, answer};
 use super::layer::Layer;
+use super::network::Network;
 use super::shape::Pruning;
 use super::special::relative_entropy;
+use super::store::Store;
 use crate::error::{Error, Result};
 
 /// The pruning of each layer where the `count` smallest of all weights of the chosen layers are pruned: between levels that
@@ -11,6 +14,12 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::CountOutOfRange`] for more than there are.
 pub fn common_threshold(layers: &[Layer], chosen: &[bool], count: u64, delta: f64) -> Result<Vec<Pruning>> {
+    Error::check_range(
+        "number of chosen flags",
+        chosen.len() as f64,
+        layers.len() as f64,
+        layers.len() as f64,
+    )?;
     let members: Vec<&Layer> =
         layers.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(layer, _)| layer).collect();
     let len: u64 = members.iter().map(|layer| layer.shape.len()).sum();
@@ -29,6 +38,42 @@ pub fn common_threshold(layers: &[Layer], chosen: &[bool], count: u64, delta: f6
         Some((low, high)) => Pruning::Between { low: levels(layer, low).0, high: levels(layer, high).1 },
     };
     Ok(layers.iter().zip(chosen).map(prune).collect())
+}
+
+/// A share of `delta` for the threshold: the smallest bound of those that these give is taken.
+const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 1e-4];
+
+/// A bound of the gap where the `count` smallest of all weights of the chosen layers are pruned, and the ranges of the common
+/// threshold that it is for: part of `delta` pays for them, the rest for the theorem.
+///
+/// # Errors
+/// As for [`common_threshold`], and [`Error::OutOfRange`] for the other numbers.
+pub fn global_bound(
+    network: &Network,
+    chosen: &[bool],
+    count: u64,
+    radius: f64,
+    inputs: f64,
+    delta: f64,
+    question: Question,
+) -> Result<(Answer, Vec<Pruning>)> {
+    Error::check_range("radius", radius, 0.0, f64::MAX)?;
+    Error::check_range("inputs", inputs, 1.0, f64::MAX)?;
+    Error::check_range("delta", delta, f64::from_bits(1), 1.0)?;
+    let mut store = Store::default();
+    let mut best = (Answer::NONE, Vec::new());
+    for share in SHARES {
+        let pruning = common_threshold(network.layers(), chosen, count, share * delta)?;
+        let layer = |(layer, &pruning): (&Layer, &Pruning)| store.prepare(Layer { pruning, ..layer.clone() });
+        let layers = network.layers().iter().zip(&pruning).map(layer).collect();
+        let ln_chance =
+            if question == Question::Inputs { inputs.ln() } else { 0.0 } - ((1.0 - share) * delta).ln();
+        let answer = answer(layers, network.dimension, radius, ln_chance, question);
+        if answer.epsilon < best.0.epsilon || best.1.is_empty() {
+            best = (answer, pruning);
+        }
+    }
+    Ok(best)
 }
 
 /// Thresholds that the common one is below and above, each but with chance `delta`.

@@ -4,12 +4,12 @@
 use std::array::from_fn;
 use std::sync::OnceLock;
 
-use super::cells::Cell;
+use super::cells::{Cell, ln_least_average};
 use super::inputs::{Coefficients, Fluctuation, plus};
-use super::law::{Family, Spread};
+use super::law::Spread;
 use super::layer::Prepared;
 use super::masked::Masked;
-use super::orders::Slots;
+use super::orders::{Detail, Slots};
 use super::rising::ln_chi_square_moment;
 use super::shape::Part;
 use super::special::ln_add;
@@ -24,12 +24,10 @@ type Pairs = [Coefficients; SHARES + 1];
 /// Moments of what a layer does to fixed vectors, by order.
 #[derive(Debug, Default)]
 pub(super) struct Moments {
-    /// Of each part at each cell, for laws for which it does not depend on the order.
-    spreads: OnceLock<Vec<[Spread; 2]>>,
     weights: OnceLock<Weights>,
     whole: Slots<f64>,
-    kept: Slots<f64>,
-    pairs: Slots<Pairs>,
+    kept: [Slots<f64>; 2],
+    pairs: [Slots<Pairs>; 2],
 }
 
 /// The chances of the cells, for averages of nondecreasing functions (Proposition 2.10): of each cell, of all from
@@ -95,34 +93,40 @@ impl Fluctuation {
     }
 
     /// The same for the kept part: positions of one part alone cost nothing (Proposition 2.7a).
-    pub(crate) fn ln_kept_factor(&self, p: usize) -> f64 {
+    pub(crate) fn ln_kept_factor(&self, p: usize, detail: Detail) -> f64 {
         let whole = self.ln_whole_factor(p);
         let Some(masked) = &self.masked else { return whole };
         if masked.is_empty(Part::Kept) {
             return f64::NEG_INFINITY;
         }
-        self.moments.kept.get(p, || self.ln_kept(masked, p).min(whole))
+        let detail = masked.detail(detail);
+        self.moments.kept[detail as usize].get(p, || self.ln_kept(masked, p, detail).min(whole))
     }
 
-    fn ln_kept(&self, masked: &Masked, p: usize) -> f64 {
+    fn ln_kept(&self, masked: &Masked, p: usize, detail: Detail) -> f64 {
         let at = |spread: Spread| p as f64 * spread.ln_tau2 + self.ln_share_rows(spread.share(), p);
-        let spreads = self.spreads(masked, p);
+        if detail == Detail::Least {
+            let of_cell = |_, cell: &Cell| at(masked.spread(cell, Part::Kept, p));
+            return ln_least_average(masked.cells(), of_cell) / p as f64;
+        }
+        let spreads = Self::spreads(masked, p);
         let rest = self.rest(masked, p, || at(masked.spread(&Cell::LAST, Part::Kept, p)));
         self.weights(masked).ln_average(rest, spreads.len(), |cell| at(spreads[cell][0])) / p as f64
     }
 
     /// Pairs of coefficients as those of [`Fluctuation::coefficients`], which are one of them: any is a bound.
-    fn pairs(&self, p: usize) -> Pairs {
-        self.moments.pairs.get(p, || match &self.masked {
-            Some(masked) if !masked.is_empty(Part::Kept) => self.of_shares(masked, p),
+    fn pairs(&self, p: usize, detail: Detail) -> Pairs {
+        let detail = self.masked.as_ref().map_or(Detail::Full, |masked| masked.detail(detail));
+        self.moments.pairs[detail as usize].get(p, || match &self.masked {
+            Some(masked) if !masked.is_empty(Part::Kept) => self.of_shares(masked, p, detail),
             _ => [self.coefficients(p); SHARES + 1],
         })
     }
 
-    fn of_shares(&self, masked: &Masked, p: usize) -> Pairs {
+    fn of_shares(&self, masked: &Masked, p: usize, detail: Detail) -> Pairs {
         const NONE: Coefficients = Coefficients { ln_kept: f64::INFINITY, ln_pruned: f64::INFINITY };
         let ln_penalty = masked.ln_independence(p);
-        let spreads = self.spreads(masked, p);
+        let spreads = Self::spreads(masked, p);
         if ln_penalty == f64::INFINITY || spreads.is_empty() {
             return [NONE; SHARES + 1];
         }
@@ -133,12 +137,17 @@ impl Fluctuation {
         let high = shares().fold(LEAST_SHARE, f64::max).ln();
         from_fn(|index| {
             if index == SHARES {
-                return self.coefficients(p);
+                return self.coefficients_in(p, detail);
             }
             let ln_share = (low + (high - low) * (index as f64 / (SHARES - 1) as f64)).min(0.0);
             let ln_rows = self.ln_share_rows(ln_share.exp(), p);
             let at = |spread: Spread| p as f64 * spread.ln_tau2.max(spread.ln_variance - ln_share) + ln_rows;
             let average = |part: usize| {
+                if detail == Detail::Least {
+                    let of_cell =
+                        |cell: usize, _: &Cell| spreads.get(cell).map_or(f64::INFINITY, |it| at(it[part]));
+                    return (ln_least_average(masked.cells(), of_cell) + ln_penalty) / p as f64;
+                }
                 let rest =
                     if let Rest::Bounded(_) = envelope { Rest::Bounded(at(last[part])) } else { envelope };
                 let sum =
@@ -155,16 +164,10 @@ impl Fluctuation {
     }
 
     /// Of the kept and the pruned part at the cells where both are finite.
-    fn spreads(&self, masked: &Masked, p: usize) -> std::borrow::Cow<'_, [[Spread; 2]]> {
-        let list = || {
-            let at = |cell: &Cell| [Part::Kept, Part::Pruned].map(|part| masked.spread(cell, part, p));
-            let finite = |spreads: &[Spread; 2]| spreads.iter().all(|spread| spread.is_finite());
-            masked.cells().iter().map(at).take_while(finite).collect()
-        };
-        match self.dense.family {
-            Family::Uniform | Family::Normal => self.moments.spreads.get_or_init(list).as_slice().into(),
-            Family::Laplace | Family::Table(_) => list().into(),
-        }
+    fn spreads(masked: &Masked, p: usize) -> Vec<[Spread; 2]> {
+        let at = |cell: &Cell| [Part::Kept, Part::Pruned].map(|part| masked.spread(cell, part, p));
+        let finite = |spreads: &[Spread; 2]| spreads.iter().all(|spread| spread.is_finite());
+        masked.cells().iter().map(at).take_while(finite).collect()
     }
 
     fn weights(&self, masked: &Masked) -> &Weights {
@@ -200,6 +203,11 @@ impl Pointwise {
     /// After all layers, for inputs of norm at most `radius` (Corollary 6.2).
     #[must_use]
     pub fn of(layers: &[Prepared], radius: f64, p: usize) -> Self {
+        Self::in_detail(layers, radius, p, Detail::Full)
+    }
+
+    /// Of least detail only the gap is what that says.
+    pub(crate) fn in_detail(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> Self {
         let ln_radius = radius.ln();
         let start = Self {
             ln_rate: 0.0,
@@ -208,28 +216,30 @@ impl Pointwise {
             ln_pruned_state: ln_radius,
             ln_gap: f64::NEG_INFINITY,
         };
-        layers.iter().fold(start, |state, layer| state.after(layer, p))
+        layers.iter().fold(start, |state, layer| state.after(layer, p, detail))
     }
 
-    fn after(self, prepared: &Prepared, p: usize) -> Self {
+    fn after(self, prepared: &Prepared, p: usize, detail: Detail) -> Self {
         let Prepared { layer, gap, state, pruned_state, .. } = prepared;
         let ln_factor =
             layer.activation.lipschitz.ln() + layer.law.scale.ln() + 0.5 * (layer.uses as f64).ln();
         let (offset, half) = (layer.offset(), |ln_square: f64| ln_factor + 0.5 * ln_square);
         let shifted = |ln: f64| if offset == 0.0 { ln } else { ln_add(ln, offset.ln()) };
         let ln_state = shifted(plus(half(state.ln_whole_factor(p)), self.ln_state));
-        let ln_pruned_state = shifted(plus(half(pruned_state.ln_kept_factor(p)), self.ln_pruned_state));
+        let ln_pruned_state =
+            shifted(plus(half(pruned_state.ln_kept_factor(p, detail)), self.ln_pruned_state));
         let ln_gap = if prepared.masked.is_none() {
             plus(half(gap.ln_whole_factor(p)), self.ln_gap)
         } else {
             let (gap2, state2) = (2.0 * self.ln_gap, 2.0 * self.ln_state);
-            let sums =
-                gap.pairs(p).map(|pair| ln_add(plus(pair.ln_kept, gap2), plus(pair.ln_pruned, state2)));
+            let sums = gap
+                .pairs(p, detail)
+                .map(|pair| ln_add(plus(pair.ln_kept, gap2), plus(pair.ln_pruned, state2)));
             half(sums.into_iter().fold(f64::INFINITY, f64::min))
         };
         Self {
             ln_rate: plus(self.ln_rate, half(gap.ln_whole_factor(p))),
-            ln_pruned_rate: plus(self.ln_pruned_rate, half(gap.ln_kept_factor(p))),
+            ln_pruned_rate: plus(self.ln_pruned_rate, half(gap.ln_kept_factor(p, detail))),
             ln_state,
             ln_pruned_state,
             ln_gap: ln_gap.min(ln_add(ln_state, ln_pruned_state)),

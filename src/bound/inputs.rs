@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::cells::{Cell, Rest, ln_average};
+use super::cells::{Cell, Rest, ln_average, ln_least_average};
 use super::dense::Dense;
 use super::increments::{Moments, Pointwise};
 use super::law::WHOLE;
 use super::layer::Prepared;
 use super::masked::Masked;
-use super::orders::{Best, Slots, best};
+use super::orders::{Best, Detail, Slots, best};
 use super::rising::ln_chi_square_moment;
 use super::shape::Part;
 use super::special::ln_add;
@@ -30,7 +30,7 @@ pub struct Fluctuation {
     pub(super) dense: Arc<Dense>,
     pub(super) masked: Option<Arc<Masked>>,
     pub(super) half: f64,
-    slots: Slots<Coefficients>,
+    slots: [Slots<Coefficients>; 2],
     pub(super) moments: Moments,
 }
 
@@ -45,12 +45,17 @@ impl Fluctuation {
     /// The coefficients of order `p`.
     #[must_use]
     pub fn coefficients(&self, p: usize) -> Coefficients {
-        self.slots.get(p, || match &self.masked {
+        self.coefficients_in(p, Detail::Full)
+    }
+
+    pub(super) fn coefficients_in(&self, p: usize, detail: Detail) -> Coefficients {
+        let detail = self.masked.as_ref().map_or(Detail::Full, |masked| masked.detail(detail));
+        self.slots[detail as usize].get(p, || match &self.masked {
             None => Coefficients { ln_kept: self.ln_whole(p), ln_pruned: f64::NEG_INFINITY },
             Some(masked) if masked.chance(Part::Pruned) >= 1.0 => {
                 Coefficients { ln_kept: f64::NEG_INFINITY, ln_pruned: self.ln_whole(p) }
             }
-            Some(masked) => self.of_parts(masked, p),
+            Some(masked) => self.of_parts(masked, p, detail),
         })
     }
 
@@ -69,10 +74,17 @@ impl Fluctuation {
         spread.ln_variance + self.ln_rows(spread.share(), p) / p as f64
     }
 
-    fn of_parts(&self, masked: &Masked, p: usize) -> Coefficients {
+    fn of_parts(&self, masked: &Masked, p: usize, detail: Detail) -> Coefficients {
         let ln_penalty = masked.ln_independence(p);
         if ln_penalty == f64::INFINITY {
             return Coefficients { ln_kept: f64::INFINITY, ln_pruned: f64::INFINITY };
+        }
+        if detail == Detail::Least {
+            let least = |part: usize| {
+                let sum = ln_least_average(masked.cells(), |_, cell| self.at(masked, cell, p)[part]);
+                (sum + ln_penalty) / p as f64
+            };
+            return Coefficients { ln_kept: least(0), ln_pruned: least(1) };
         }
         // Each cell is needed twice.
         let mut known: Vec<[f64; 2]> = Vec::with_capacity(masked.cells().len());
@@ -155,15 +167,15 @@ pub fn input_states(layers: &[Prepared], radius: f64, p: usize) -> Vec<InputStat
 }
 
 /// `ln` of the bound of the `2p`-norm of the gap at one input, with the sharper coefficients of Corollary 6.2.
-pub(crate) fn ln_input_gap(layers: &[Prepared], radius: f64, p: usize) -> f64 {
-    Pointwise::of(layers, radius, p).ln_gap
+pub(crate) fn ln_input_gap(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> f64 {
+    Pointwise::in_detail(layers, radius, p, detail).ln_gap
 }
 
 /// A bound `epsilon` with `P(max |F - f| > epsilon) <= delta` over `inputs` inputs of norm at most `radius` that are
 /// fixed independently of the weights (Theorem 2 with Corollary 6.2).
 #[must_use]
 pub fn inputs_bound(layers: &[Prepared], radius: f64, inputs: f64, delta: f64) -> Best {
-    best(|p| ln_input_gap(layers, radius, p) + (inputs.ln() - delta.ln()) / (2 * p) as f64)
+    best(|p| ln_input_gap(layers, radius, p, Detail::Full) + (inputs.ln() - delta.ln()) / (2 * p) as f64)
 }
 
 #[cfg(test)]

@@ -94,15 +94,16 @@ impl Family {
 
     /// `ln max_{2 <= j <= p} (m_j / m_1)^{1/(j-1)}` of the moments `m` of [`Family::ln_moment`], with `p` at least 2.
     fn ln_growth(&self, side: Side, p: usize) -> f64 {
-        // Uniform and normal weights, and their parts, have moments over (2k-1)!! that are log-concave in k, so
-        // that the first step grows most. Others are gone through.
-        let last = match self {
-            Self::Uniform | Self::Normal => 2,
-            Self::Laplace | Self::Table(_) => p.max(2),
-        };
+        let last = if self.is_settled() { 2 } else { p.max(2) };
         let first = self.ln_moment(side, 1);
         let steps = (2..=last).map(|j| (self.ln_moment(side, j) - first) / (j - 1) as f64);
         steps.fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// Whether the first step of the moments grows most, so that one spread holds for all orders: uniform and normal
+    /// weights, and their parts, have moments over `(2k-1)!!` that are log-concave in `k`.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self, Self::Uniform | Self::Normal)
     }
 
     /// The spread of entries that are a weight of `side` with chance `chance`, else zero, for moments up to `2p`.

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::cells::{Cell, Rest, ln_average};
+use super::cells::{Cell, Rest, ln_average, ln_least_average};
 use super::convex::{Scale, masked_uniform_scale, smallest_scale};
 use super::dense::Dense;
 use super::few::{MAX_P, ln_frobenius_moment, ln_schur_moment};
 use super::law::{Family, Side, Spread, ln_plain_moment, ln_threshold_moment};
-use super::orders::{Slots, root};
+use super::orders::{Detail, Slots, root};
 use super::shape::{Part, Pruning};
 use super::special::{ln_birthday, ln_gaussian_moment};
 use super::trace::round_up;
@@ -24,38 +24,59 @@ pub struct Masked {
     scales: OnceLock<Vec<OnceLock<Scale>>>,
     /// Of the pruned and the kept part with all magnitudes, and of the kept part with the largest.
     blind_scales: [OnceLock<f64>; 3],
-    norms: [Slots<f64>; 2],
-    part_scales: [Slots<f64>; 2],
-    joints: Slots<(f64, f64)>,
+    norms: [[Slots<f64>; 2]; 2],
+    part_scales: [[Slots<f64>; 2]; 2],
+    joints: [Slots<(f64, f64)>; 2],
 }
 
 impl Masked {
     /// That part of a matrix.
     #[must_use]
     pub fn new(dense: Arc<Dense>, pruning: Pruning) -> Self {
-        let (cells, scales, blind_scales, norms, part_scales, joints) = Default::default();
+        let (cells, scales) = Default::default();
+        let (blind_scales, norms, part_scales, joints) = Default::default();
         Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints }
     }
 
     /// The cells of its threshold.
     pub(crate) fn cells(&self) -> &[Cell] {
-        self.cells.get_or_init(|| self.pruning.cells(self.dense.shape.len()))
+        self.cells.get_or_init(|| {
+            let mut cells = self.pruning.cells(self.dense.shape.len());
+            if self.dense.family.is_settled() {
+                let spread = |cell: &Cell, part| {
+                    self.dense.family.spread(Self::side(cell, part), self.chance(part), 2)
+                };
+                for cell in &mut cells {
+                    cell.spreads = Some([Part::Pruned, Part::Kept].map(|part| spread(cell, part)));
+                }
+            }
+            cells
+        })
+    }
+
+    /// The detail at which there is anything to save.
+    pub(crate) fn detail(&self, detail: Detail) -> Detail {
+        if self.cells().len() == 1 { Detail::Full } else { detail }
     }
 
     /// The `2p`-norm that [`Masked::ln_norm`] bounds.
-    pub(crate) fn norm(&self, part: Part, p: usize) -> f64 {
-        self.norms[part as usize].get(p, || root(self.ln_norm(part, p), p))
+    pub(crate) fn norm(&self, part: Part, p: usize, detail: Detail) -> f64 {
+        let detail = self.detail(detail);
+        self.norms[detail as usize][part as usize].get(p, || root(self.ln_part_norm(part, p, detail), p))
     }
 
     /// The one that [`Masked::ln_scale`] bounds.
-    pub(crate) fn scale(&self, part: Part, p: usize) -> f64 {
-        self.part_scales[part as usize].get(p, || root(self.ln_scale(part, p), p))
+    pub(crate) fn scale(&self, part: Part, p: usize, detail: Detail) -> f64 {
+        let detail = self.detail(detail);
+        self.part_scales[detail as usize][part as usize]
+            .get(p, || root(self.ln_part_scale(part, p, detail), p))
     }
 
     /// The one that [`Masked::ln_joint_norm`] bounds, and its `c`.
-    pub(crate) fn joint(&self, p: usize) -> (f64, f64) {
-        self.joints.get(p, || {
-            let (ln_norm, c) = self.ln_joint_norm(p);
+    pub(crate) fn joint(&self, p: usize, detail: Detail) -> (f64, f64) {
+        let detail = self.detail(detail);
+        self.joints[detail as usize].get(p, || {
+            let (ln_norm, c) = self.ln_both_norm(p, detail);
             (root(ln_norm, p), c)
         })
     }
@@ -88,6 +109,10 @@ impl Masked {
     /// (Lemma 2.11).
     #[must_use]
     pub fn ln_norm(&self, part: Part, p: usize) -> f64 {
+        self.ln_part_norm(part, p, Detail::Full)
+    }
+
+    fn ln_part_norm(&self, part: Part, p: usize, detail: Detail) -> f64 {
         if self.is_empty(part) {
             return f64::NEG_INFINITY;
         }
@@ -97,12 +122,15 @@ impl Masked {
         }
         let norm = match self.ln_factor(part, p) {
             Some(factor) => factor + self.ln_cell_norm(&Cell::BLIND, part, p),
-            None => self.ln_average(part, p, &|cell| self.ln_cell_norm(cell, part, p)),
+            None => self.ln_average(part, p, detail, &|cell| self.ln_cell_norm(cell, part, p)),
         };
         norm.min(dense)
     }
 
-    fn ln_average(&self, part: Part, p: usize, ln_f: &dyn Fn(&Cell) -> f64) -> f64 {
+    fn ln_average(&self, part: Part, p: usize, detail: Detail, ln_f: &dyn Fn(&Cell) -> f64) -> f64 {
+        if detail == Detail::Least {
+            return ln_least_average(self.cells(), |_, cell| ln_f(cell));
+        }
         // What lies beyond the last cell of unbounded kept weights: Cauchy-Schwarz with the whole matrix.
         let beyond = |ln_tail: f64| f64::midpoint(ln_tail, self.dense.ln_norm(2 * p));
         let rest = match part {
@@ -121,7 +149,10 @@ impl Masked {
     }
 
     pub(crate) fn spread(&self, cell: &Cell, part: Part, p: usize) -> Spread {
-        self.dense.family.spread(Self::side(cell, part), self.chance(part), p)
+        match cell.spreads {
+            Some(spreads) => spreads[part as usize],
+            None => self.dense.family.spread(Self::side(cell, part), self.chance(part), p),
+        }
     }
 
     fn ln_cell_norm(&self, cell: &Cell, part: Part, p: usize) -> f64 {
@@ -156,6 +187,10 @@ impl Masked {
     /// not available.
     #[must_use]
     pub fn ln_joint_norm(&self, p: usize) -> (f64, f64) {
+        self.ln_both_norm(p, Detail::Full)
+    }
+
+    fn ln_both_norm(&self, p: usize, detail: Detail) -> (f64, f64) {
         let unavailable = (f64::INFINITY, 1.0);
         if self.is_empty(Part::Pruned) || self.is_empty(Part::Kept) || !self.dense.is_plain() {
             return unavailable;
@@ -181,6 +216,10 @@ impl Masked {
             let ln_tau2 = kept.ln_tau2.max(ln_c2 + pruned.ln_tau2).max(ln_variance);
             self.dense.ln_double_trace(Spread { ln_variance, ln_tau2 }, p)
         };
+        let c = (ln_c2 / 2.0).exp();
+        if detail == Detail::Least {
+            return (ln_penalty + ln_least_average(self.cells(), |_, cell| at(cell)), c);
+        }
         let beyond =
             |ln_tail: f64| p as f64 * ln_c2.exp().ln_1p() + f64::midpoint(ln_tail, self.dense.ln_norm(2 * p));
         let rest = match self.cells().len() {
@@ -189,7 +228,7 @@ impl Masked {
             _ => Rest::Beyond(&beyond),
         };
         let norm = ln_average(self.cells(), &rest, |_, cell| at(cell));
-        (ln_penalty + norm, (ln_c2 / 2.0).exp())
+        (ln_penalty + norm, c)
     }
 
     /// `ln` of the price of taking the entries of both parts as independent in products of up to `2p` of them
@@ -234,6 +273,10 @@ impl Masked {
     /// for masks of a fixed size (Lemma 2.14 with Proposition 2.7c); infinite for laws other than the uniform.
     #[must_use]
     pub fn ln_scale(&self, part: Part, p: usize) -> f64 {
+        self.ln_part_scale(part, p, Detail::Full)
+    }
+
+    fn ln_part_scale(&self, part: Part, p: usize, detail: Detail) -> f64 {
         let power = 2.0 * p as f64;
         if self.dense.family != Family::Uniform {
             return f64::INFINITY;
@@ -248,6 +291,9 @@ impl Masked {
         let scale = match self.ln_factor(part, p) {
             Some(factor) => factor + power * self.blind_scale(part, Side::Below(1.0)).ln(),
             None if self.cells().len() == 1 => power * self.cell_scale(0, part).ln(),
+            None if detail == Detail::Least => {
+                ln_least_average(self.cells(), |index, _| power * self.cell_scale(index, part).ln())
+            }
             None => {
                 let rest = Rest::Bounded(power * self.blind_scale(part, Side::Above(1.0)).ln());
                 ln_average(self.cells(), &rest, |index, _| power * self.cell_scale(index, part).ln())

@@ -16,7 +16,9 @@
 //! | `increments`, `volumes`, `smoothing` | Theorem 6 |
 //! | `network`, `store`, `batch` | many bounds at once |
 //! | `mean_square`, `closed` | Corollaries 2.5, 3.2, 4.1 and 4.2 |
+//! | `inverse` | how much can be pruned, where, and at which width (4.2 to 4.4) |
 //! | `global` | one threshold for several layers (2.12) |
+//! | `spectral` | norms of single matrices |
 //! | `given` | random masks of given weights (2.8) |
 //! | `classical` | textbook bounds, for comparison only (section 5) |
 //! | `montecarlo` | what a sample of measured gaps proves (section 7) |
@@ -33,11 +35,16 @@ mod conv;
 mod convex;
 mod covering;
 mod dense;
+#[cfg(test)]
+mod edges;
+#[cfg(test)]
+mod exact;
 mod few;
 mod given;
 mod global;
 mod increments;
 mod inputs;
+mod inverse;
 mod law;
 mod layer;
 mod masked;
@@ -49,6 +56,7 @@ mod rising;
 mod shape;
 mod smoothing;
 mod special;
+mod spectral;
 mod store;
 mod table;
 #[cfg(test)]
@@ -59,7 +67,7 @@ mod volumes;
 pub use activation::Activation;
 pub use ball::{Ball, BallState, ball_bound, ball_states};
 pub use batch::{Answer, Question, ROUNDING, Request, bounds};
-pub use cells::{Cell, ln_threshold_tail, threshold_cells, threshold_level};
+pub use cells::{Cell, threshold_cells, threshold_level};
 pub use classical::{
     classical_bound, davidson_szarek, largest_row_count, matrix_bernstein, symmetrization_talagrand,
 };
@@ -69,9 +77,10 @@ pub use convex::masked_uniform_scale;
 pub use covering::covering_bound;
 pub use dense::Dense;
 pub use given::{GivenWeights, random_mask_deviation};
-pub use global::common_threshold;
+pub use global::{common_threshold, global_bound};
 pub use increments::Pointwise;
 pub use inputs::{Coefficients, Fluctuation, InputState, input_states, inputs_bound};
+pub use inverse::{Target, allocate, max_prunable, min_width};
 pub use law::{Family, Law, Side, Spread, WHOLE, ln_threshold_moment};
 pub use layer::{Layer, Prepared};
 pub use masked::Masked;
@@ -85,6 +94,7 @@ pub use orders::{Best, ORDERS, norm_tail};
 pub use rising::ln_chi_square_moment;
 pub use shape::{Kernel, Part, Pruning, Shape};
 pub use smoothing::{linear_bound, smoothing_bound};
+pub use spectral::spectral_bounds;
 pub use table::Table;
 pub use trace::{
     GaussianTrace, chi_norm, effective_len, effective_size, gaussian_norm, ln_gaussian_sup_moment,

@@ -17,6 +17,15 @@ pub(crate) const LONG_ORDERS: [usize; 38] = [
 /// The search ends after so many orders in a row that are no better.
 pub(crate) const PATIENCE: usize = 8;
 
+/// How far a bound is worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// A number that the bound is not below, from one threshold: it tells which orders are worth the whole.
+    Least,
+    /// The bound.
+    Full,
+}
+
 /// One result for each order, computed when it is first asked for.
 #[derive(Debug)]
 pub(crate) struct Slots<T>([OnceLock<T>; LONG_ORDERS.len()]);

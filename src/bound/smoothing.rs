@@ -11,7 +11,7 @@ use super::increments::Pointwise;
 use super::inputs::plus;
 use super::law::Family;
 use super::layer::Prepared;
-use super::orders::{Best, LONG_ORDERS, best};
+use super::orders::{Best, Detail, LONG_ORDERS, best};
 use super::special::{ln_add, times};
 use super::volumes::{ln_caps, ln_coordinate_moment, ln_lenses};
 
@@ -22,7 +22,7 @@ const STEP: f64 = 0.2;
 /// Orders up to this, and up to four times the dimension and the logarithm of the chance.
 const SHORT: usize = 64;
 /// For laws whose moments have to be gone through one by one.
-const SLOW: usize = 192;
+const SLOW: usize = 64;
 /// For unbounded laws, which need moments of twice the order.
 const UNBOUNDED: usize = 1024;
 
@@ -103,14 +103,14 @@ impl Chain {
 
 /// The bounds of Theorem 6 for one network, one for each order.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Smoothed {
+struct Smoothed {
     orders: &'static [usize],
     /// `ln` of bounds of the `2p`-norm of the largest gap over the ball.
     ln_gaps: Vec<f64>,
 }
 
 /// The orders for a ball of that dimension and a chance of `e^-ln_chance`.
-pub(crate) fn smoothing_orders(layers: &[Prepared], dimension: usize, ln_chance: f64) -> &'static [usize] {
+fn smoothing_orders(layers: &[Prepared], dimension: usize, ln_chance: f64) -> &'static [usize] {
     let most = |layer: &Prepared| match layer.dense.family {
         Family::Uniform => usize::MAX,
         Family::Normal => UNBOUNDED,
@@ -123,7 +123,7 @@ pub(crate) fn smoothing_orders(layers: &[Prepared], dimension: usize, ln_chance:
 
 impl Smoothed {
     /// Of those orders, the first and the last of which matter least.
-    pub(crate) fn new(layers: &[Prepared], radius: f64, dimension: usize, orders: &'static [usize]) -> Self {
+    fn new(layers: &[Prepared], radius: f64, dimension: usize, orders: &'static [usize]) -> Self {
         if layers.iter().all(|layer| layer.masked.is_none()) {
             return Self { orders, ln_gaps: vec![f64::NEG_INFINITY; orders.len()] };
         }
@@ -131,7 +131,7 @@ impl Smoothed {
             layers.iter().all(|layer| layer.layer.activation.homogeneous && layer.layer.bias == 0.0);
         let scales = Scales::new(is_sphere, dimension);
         let points: Vec<Pointwise> = orders.iter().map(|&p| Pointwise::of(layers, radius, p)).collect();
-        let ln_lipschitz: Vec<f64> = orders.iter().map(|&p| lipschitz(layers, p)).collect();
+        let ln_lipschitz: Vec<f64> = orders.iter().map(|&p| lipschitz(layers, p, Detail::Full)).collect();
         let chain = Chain::new(&scales, orders, &points, &ln_lipschitz);
         let ln_radius = radius.ln() + chain.ln_unit;
         let at = |(at, &p): (usize, &usize)| {
@@ -158,7 +158,7 @@ impl Smoothed {
     }
 
     /// The least bound with chance `1 - e^-ln_chance`.
-    pub(crate) fn best(&self, ln_chance: f64) -> Best {
+    fn best(&self, ln_chance: f64) -> Best {
         let at = |(&p, ln_gap): (&usize, &f64)| Best { ln_epsilon: ln_gap + ln_chance / (2 * p) as f64, p };
         let less = |one: Best, other: Best| if other.ln_epsilon < one.ln_epsilon { other } else { one };
         self.orders.iter().zip(&self.ln_gaps).map(at).fold(Best::NONE, less)
@@ -192,33 +192,50 @@ impl Linear {
 
     /// `ln` of a bound of the `2p`-norm of the largest gap over the ball (Theorem 6L): of the norm of the difference of
     /// the two products, and of the gap of `layers`, with their biases, at zero.
-    pub(crate) fn ln_gap(&self, layers: &[Prepared], ball: Ball, p: usize) -> f64 {
+    pub(crate) fn ln_gap(&self, layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> f64 {
         let norm = |layers: &[Prepared], dimension: usize| {
-            Pointwise::of(layers, 1.0, p).ln_gap + ln_coordinate_moment(dimension, p) / (2 * p) as f64
+            Pointwise::in_detail(layers, 1.0, p, detail).ln_gap
+                + ln_coordinate_moment(dimension, p) / (2 * p) as f64
         };
         let inputs = dimension(&self.straight, ball).map_or(f64::INFINITY, |d| norm(&self.straight, d));
         let outputs = dimension(&self.reversed, Ball { dimension: None, ..ball });
         let outputs = outputs.map_or(f64::INFINITY, |d| norm(&self.reversed, d));
-        let at_zero = Pointwise::of(layers, 0.0, p).ln_gap;
+        let at_zero = Pointwise::in_detail(layers, 0.0, p, detail).ln_gap;
         let norm = inputs.min(outputs);
         ln_add(plus(ball.radius.ln(), norm), at_zero)
     }
+}
+
+/// The bounds of Theorem 6 for each pair of the logarithms of the chance and of what they are multiplied by: what each
+/// costs does not depend on how many there are.
+pub(crate) fn smoothing_bounds(layers: &[Prepared], ball: Ball, ends: &[(f64, f64)]) -> Vec<Best> {
+    let Some(dimension) = dimension(layers, ball) else { return vec![Best::NONE; ends.len()] };
+    let mut known: Vec<Smoothed> = Vec::new();
+    let bound = |&(ln_chance, ln_factor): &(f64, f64)| {
+        let orders = smoothing_orders(layers, dimension, ln_chance);
+        let at = known.iter().position(|smoothed| smoothed.orders.len() == orders.len());
+        let at = at.unwrap_or_else(|| {
+            known.push(Smoothed::new(layers, ball.radius, dimension, orders));
+            known.len() - 1
+        });
+        let best = known[at].best(ln_chance);
+        Best { ln_epsilon: best.ln_epsilon + ln_factor, ..best }
+    };
+    ends.iter().map(bound).collect()
 }
 
 /// A bound `epsilon` with `P(sup |F - f| > epsilon) <= delta` over the ball (Theorem 6); none where the dimension of
 /// the inputs is not known.
 #[must_use]
 pub fn smoothing_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
-    let Some(dimension) = dimension(layers, ball) else { return Best::NONE };
-    let orders = smoothing_orders(layers, dimension, -delta.ln());
-    Smoothed::new(layers, ball.radius, dimension, orders).best(-delta.ln())
+    smoothing_bounds(layers, ball, &[(-delta.ln(), 0.0)])[0]
 }
 
 /// The same for a network of matrices without activations (Theorem 6L); none for others.
 #[must_use]
 pub fn linear_bound(layers: &[Prepared], ball: Ball, delta: f64) -> Best {
     let Some(linear) = Linear::new(layers, Prepared::new) else { return Best::NONE };
-    best(|p| linear.ln_gap(layers, ball, p) - delta.ln() / (2 * p) as f64)
+    best(|p| linear.ln_gap(layers, ball, p, Detail::Full) - delta.ln() / (2 * p) as f64)
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Trace moments of Gaussian matrices, and the comparison that carries them to masked and heavy entries.
 
-use std::f64::consts::E;
+use std::cell::RefCell;
+use std::f64::consts::{E, LN_2};
 use std::sync::OnceLock;
 
+use super::orders::Slots;
 use super::special::{ln_gaussian_moment, ln_product};
 
 /// A first run of the recursion goes this far: further than any optimum of a network met in practice.
@@ -40,35 +42,54 @@ pub fn gaussian_norm(p: usize) -> f64 {
     (ln_gaussian_moment(p) / (2 * p) as f64).exp()
 }
 
-/// Runs the recursion of Proposition 2.4: entry `p` is `T_p / (n s^p)`, with `n` the shorter side and
-/// `s = (sqrt n + sqrt m)^2`; the list ends before the first entry that overflows.
-fn run(rows: usize, cols: usize, last: usize) -> Vec<f64> {
-    let (n, m) = (rows.min(cols) as f64, rows.max(cols) as f64);
-    let scale = (n.sqrt() + m.sqrt()).powi(2);
-    // Forward and reversed, so that the convolution is a product of two contiguous runs.
-    let mut terms = vec![1.0, m / scale];
-    let mut reversed = vec![0.0; last + 1];
-    let mut weighted = [vec![0.0, m / scale], vec![0.0; last + 1]];
-    reversed[last - 1] = m / scale;
-    weighted[1][last - 1] = m / scale;
-    for p in 2..=last {
-        let mut value = (n + m + (p - 1) as f64) / scale * terms[p - 1];
-        if p >= 3 {
-            let (here, there) = (1..p - 1, last + 2 - p..last);
-            let plain = dot(&terms[here.clone()], &reversed[there.clone()]);
-            let cross = dot(&weighted[0][here], &weighted[1][there]);
-            value += n / scale * (plain + cross / (n * m));
-            value += (p * (p - 1) * (p - 2)) as f64 / 6.0 / (scale * scale) * terms[p - 2];
+/// What the recursion works in: terms and `p` times them, each forward and reversed, so that the convolution is a product
+/// of contiguous runs.
+#[derive(Debug, Default)]
+struct Room {
+    terms: [Vec<f64>; 2],
+    reversed: [Vec<f64>; 2],
+}
+
+impl Room {
+    /// Runs the recursion of Proposition 2.4: entry `p` is `T_p / (n s^p)`, with `n` the shorter side and
+    /// `s = (sqrt n + sqrt m)^2`; the list ends before the first entry that overflows.
+    fn run(&mut self, rows: usize, cols: usize, last: usize) -> &[f64] {
+        let (n, m) = (rows.min(cols) as f64, rows.max(cols) as f64);
+        let scale = (n.sqrt() + m.sqrt()).powi(2);
+        self.terms.iter_mut().for_each(Vec::clear);
+        self.reversed.iter_mut().for_each(|reversed| reversed.resize(last + 1, 0.0));
+        self.push(1.0, last);
+        self.push(m / scale, last);
+        for p in 2..=last {
+            let mut value = (n + m + (p - 1) as f64) / scale * self.terms[0][p - 1];
+            if p >= 3 {
+                value += n / scale * (self.convolution(0, p, last) + self.convolution(1, p, last) / (n * m));
+                value += (p * (p - 1) * (p - 2)) as f64 / 6.0 / (scale * scale) * self.terms[0][p - 2];
+            }
+            if value > OVERFLOW {
+                break;
+            }
+            self.push(value, last);
         }
-        if value > OVERFLOW {
-            break;
-        }
-        terms.push(value);
-        weighted[0].push(p as f64 * value);
-        reversed[last - p] = value;
-        weighted[1][last - p] = p as f64 * value;
+        &self.terms[0]
     }
-    terms
+
+    fn push(&mut self, value: f64, last: usize) {
+        let p = self.terms[0].len();
+        for (kind, value) in [value, p as f64 * value].into_iter().enumerate() {
+            self.terms[kind].push(value);
+            self.reversed[kind][last - p] = value;
+        }
+    }
+
+    /// `sum_{a=1}^{p-2} x_a x_{p-1-a}`: each pair once, and the one in the middle.
+    fn convolution(&self, kind: usize, p: usize, last: usize) -> f64 {
+        let half = (p - 2) / 2;
+        let (terms, reversed) = (&self.terms[kind], &self.reversed[kind]);
+        let first = last + 2 - p;
+        let pairs = 2.0 * dot(&terms[1..=half], &reversed[first..first + half]);
+        if p % 2 == 1 { pairs + terms[half + 1] * terms[half + 1] } else { pairs }
+    }
 }
 
 /// Sum of products, in eight runs that the compiler keeps in registers.
@@ -86,6 +107,55 @@ fn dot(left: &[f64], right: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// How many moments each thread remembers: a power of two.
+const REMEMBERED: usize = 1 << 15;
+
+/// A moment of a shape, and its logarithm; empty for order zero.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    rows: u32,
+    cols: u32,
+    p: u32,
+    ln_moment: f64,
+}
+
+/// What a thread keeps between moments: neighbouring thresholds, orders and ratios ask for the same shapes again.
+#[derive(Debug, Default)]
+struct Memory {
+    room: Room,
+    known: Vec<Known>,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+impl Memory {
+    fn ln_moment(&mut self, rows: usize, cols: usize, p: usize) -> f64 {
+        let (n, m) = (rows.min(cols), rows.max(cols));
+        let (Ok(rows), Ok(cols)) = (u32::try_from(n), u32::try_from(m)) else {
+            return self.compute(n, m, p);
+        };
+        if self.known.is_empty() {
+            self.known.resize(REMEMBERED, Known::default());
+        }
+        let mixed = (u64::from(rows) << 20 ^ u64::from(cols)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ p as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let slot = (mixed >> 40) as usize % REMEMBERED;
+        let known = self.known[slot];
+        if known.rows == rows && known.cols == cols && known.p == p as u32 {
+            return known.ln_moment;
+        }
+        let ln_moment = self.compute(n, m, p);
+        self.known[slot] = Known { rows, cols, p: p as u32, ln_moment };
+        ln_moment
+    }
+
+    fn compute(&mut self, rows: usize, cols: usize, p: usize) -> f64 {
+        unscale(rows, cols, p, self.room.run(rows, cols, p.max(1))).min(ln_rank_moment(rows, cols, p))
+    }
+}
+
 /// Bounds of `E Tr (G G^T)^p` of a standard normal matrix `G` of one shape, for all `p` (Proposition 2.4): exact
 /// for `p <= 6`.
 #[derive(Debug)]
@@ -93,13 +163,24 @@ pub struct GaussianTrace {
     rows: usize,
     cols: usize,
     runs: [OnceLock<Vec<f64>>; 2],
+    /// `ln (n-start) .. (n-J)` of both sides, for a start of zero and of one.
+    falling: [[Slots<f64>; 2]; 2],
 }
 
 impl GaussianTrace {
     /// Of matrices with so many rows and columns, each at least one.
     #[must_use]
-    pub const fn new(rows: usize, cols: usize) -> Self {
-        Self { rows, cols, runs: [OnceLock::new(), OnceLock::new()] }
+    pub fn new(rows: usize, cols: usize) -> Self {
+        let (runs, falling) = Default::default();
+        Self { rows, cols, runs, falling }
+    }
+
+    /// [`effective_len`] of one side, counted 0 for the rows and 1 for the columns.
+    fn effective_len(&self, share: f64, side: usize, p: usize, start: usize) -> usize {
+        let len = [self.rows, self.cols][side];
+        let last = p.min(len) - 1;
+        let falling = self.falling[side][start].get(p, || ln_falling(len, start, last));
+        effective_len_of(share, len, (start, last), falling)
     }
 
     /// `ln T_p`, infinite where the recursion overflows or is not carried so far.
@@ -109,7 +190,8 @@ impl GaussianTrace {
             return f64::INFINITY;
         }
         let (run_at, last) = if p <= SHORT { (0, SHORT) } else { (1, LONG) };
-        let terms = self.runs[run_at].get_or_init(|| run(self.rows, self.cols, last));
+        let terms =
+            self.runs[run_at].get_or_init(|| Room::default().run(self.rows, self.cols, last).to_vec());
         unscale(self.rows, self.cols, p, terms)
     }
 
@@ -134,28 +216,73 @@ fn ln_rank_moment(rows: usize, cols: usize, p: usize) -> f64 {
 
 /// [`GaussianTrace::ln_moment`] for one `p` of one shape.
 pub(crate) fn ln_gaussian_trace(rows: usize, cols: usize, p: usize) -> f64 {
-    let terms = run(rows, cols, p.max(1));
-    unscale(rows, cols, p, &terms).min(ln_rank_moment(rows, cols, p))
+    MEMORY.with_borrow_mut(|memory| memory.ln_moment(rows, cols, p))
+}
+
+/// `ln (r-start) (r-start-1) .. (r-last)`, zero for no factors.
+fn ln_falling(r: usize, start: usize, last: usize) -> f64 {
+    // So many factors below 2^53 do not overflow; lanes keep the multiplications apart.
+    const FACTORS: usize = 16;
+    const LANES: usize = 4;
+    let (mut mantissa, mut exponent) = (1.0, 0);
+    let mut take = |product: f64| {
+        let (part, power) = split(mantissa * product);
+        (mantissa, exponent) = (part, exponent + power);
+    };
+    let mut at = start;
+    while at + LANES <= last + 1 {
+        let rounds = ((last + 1 - at) / LANES).min(FACTORS);
+        let mut products = [1.0; LANES];
+        for _ in 0..rounds {
+            let factor = |lane: usize| (r - at - lane) as f64;
+            products.iter_mut().enumerate().for_each(|(lane, product)| *product *= factor(lane));
+            at += LANES;
+        }
+        products.into_iter().for_each(&mut take);
+    }
+    (at..=last).for_each(|j| take((r - j) as f64));
+    mantissa.ln() + f64::from(exponent) * LN_2
+}
+
+/// A positive number as a number in [1, 2) times a power of two.
+fn split(value: f64) -> (f64, i32) {
+    const MANTISSA: u64 = (1 << 52) - 1;
+    let bits = value.to_bits();
+    (f64::from_bits(bits & MANTISSA | 1023 << 52), (bits >> 52) as i32 - 1023)
 }
 
 /// The smallest integer `r > J` with `prod_{j=start..=J} (r-j) >= prod_{j=start..=J} share (len-j)`,
 /// `J = min(p, len) - 1` (Proposition 2.6); `len` itself for a share of one.
 #[must_use]
 pub fn effective_len(share: f64, len: usize, p: usize, start: usize) -> usize {
+    let last = p.min(len) - 1;
+    effective_len_of(share, len, (start, last), ln_falling(len, start, last))
+}
+
+fn effective_len_of(share: f64, len: usize, (start, last): (usize, usize), falling: f64) -> usize {
     if share >= 1.0 {
         return len;
     }
-    let last = p.min(len) - 1;
     if last < start {
         return 1;
     }
-    let ln_target = |r: usize| {
-        let factors = (start..=last).map(|j| (r - j) as f64 / (share * (len - j) as f64));
-        ln_product(factors)
-    };
-    // Near enough to start from: the share of the average factor.
-    let guess = share * len as f64 + (1.0 - share) * f64::midpoint(start as f64, last as f64);
-    first_integer(guess, (last + 1, len), |r| ln_target(r) >= SLACK)
+    let factors = (last - start + 1) as f64;
+    let ln_target = factors * share.ln() + falling + SLACK;
+    let holds = |r: usize| ln_falling(r, start, last) >= ln_target;
+    // The second-order solution: mean and spread of the factors.
+    let middle = f64::midpoint(start as f64, last as f64);
+    let spread = (factors * factors - 1.0) / 12.0;
+    let (from, to) = (len as f64 - middle, share * (len as f64 - middle));
+    let guess = middle + to * (1.0 + spread / 2.0 * ((to * to).recip() - (from * from).recip()));
+    let above = guess.ceil();
+    // The next order moves it by less than this: one look is enough where no integer is near.
+    let error = spread * spread / (to * to * to) + 1e-3;
+    let is_clear = above - guess > error && above - guess < 1.0 - error;
+    let r = above as usize;
+    if is_clear && r > last && r <= len && holds(r) {
+        return r;
+    }
+    first_integer(above, (last + 1, len), holds)
 }
 
 /// The smallest integer `r >= p` with `prod_{j=start..p} (r-j) >= size^{p-start}` (Proposition 2.8).
@@ -169,8 +296,8 @@ pub fn effective_size(size: f64, p: usize, start: usize) -> usize {
     first_integer(guess, (p, high), |r| ln_product((start..p).map(|j| (r - j) as f64 / size)) >= SLACK)
 }
 
-/// The products of at most 1024 factors are off by less, relatively.
-const SLACK: f64 = 1e-12;
+/// Logarithms of products of at most 1024 factors are off by less.
+const SLACK: f64 = 1e-11;
 
 /// The smallest integer of `low..=high` at which `holds`, which is false below some point and true from it on,
 /// and true at `high`; looked for from `guess` outwards.
@@ -206,12 +333,12 @@ pub fn ln_trace(share: f64, gauss: &GaussianTrace, p: usize) -> f64 {
     if share >= 1.0 {
         return gauss.ln_moment(p);
     }
-    let side = |rows: usize, cols: usize| {
-        let (r, c) = (effective_len(share, rows, p, 1), effective_len(share, cols, p, 0));
-        (rows as f64 / r as f64).ln() + ln_gaussian_trace(r, c, p)
+    let side = |first: usize| {
+        let r = gauss.effective_len(share, first, p, 1);
+        let c = gauss.effective_len(share, 1 - first, p, 0);
+        ([gauss.rows, gauss.cols][first] as f64 / r as f64).ln() + ln_gaussian_trace(r, c, p)
     };
-    let straight = side(gauss.rows, gauss.cols);
-    if gauss.rows == gauss.cols { straight } else { straight.min(side(gauss.cols, gauss.rows)) }
+    if gauss.rows == gauss.cols { side(0) } else { side(0).min(side(1)) }
 }
 
 /// Rounds a share up to a multiple of 1e-6, which is the safe side: a larger share has larger bounds.
@@ -219,9 +346,9 @@ pub(crate) fn round_up(share: f64) -> f64 {
     ((share * 1e6).ceil() / 1e6).min(1.0)
 }
 
-/// Rounds a share down to a multiple of 1e-6, the safe side of Lemma 3.1.
+/// Rounds a share down to a multiple of 1e-6, the safe side of Lemma 3.1, where that is not much of it.
 pub(crate) fn round_down(share: f64) -> f64 {
-    if share < 1.0 { (share * 1e6).floor() / 1e6 } else { 1.0 }
+    if (1e-3..1.0).contains(&share) { (share * 1e6).floor() / 1e6 } else { share }
 }
 
 /// `ln` of a bound of `E Tr (X X^T)^p` for independent symmetric entries with

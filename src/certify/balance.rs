@@ -45,7 +45,7 @@ pub(crate) fn weights(diagonal: &[f64]) -> Option<&[f64]> {
 fn linear<'a, 'b>(layer: &'b Layer<'a>) -> Option<&'b Weights<'a>> {
     match layer {
         Layer::Linear { weights, .. } => Some(weights),
-        Layer::Map(_) => None,
+        Layer::Convolution { .. } | Layer::Map(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The layers that a certificate can be made for.
 
 use crate::certify::Activation;
-use crate::norm::Matrix;
+use crate::norm::{Convolution, Domain, Matrix};
 
 /// A layer with weights, or one without.
 #[derive(Clone)]
@@ -10,6 +10,20 @@ pub enum Layer<'a> {
     Linear {
         /// The weights, `(outputs, inputs)`, with their mask.
         weights: Weights<'a>,
+        /// What follows.
+        activation: Activation,
+    },
+    /// `act(W * x + b)`, a convolution of which the mask prunes a part of `W`.
+    Convolution {
+        /// The weights with their mask, `(outputs, inputs / groups * height * width)`, and their geometry.
+        conv: Convolution<'a>,
+        /// The inputs it is bounded for.
+        domain: Domain,
+        /// One number per output channel, or none.
+        bias: Option<&'a [f64]>,
+        /// Places of an output channel; needed where there is a bias, or a value of the activation at 0 or a bound
+        /// of its values.
+        places: Option<usize>,
         /// What follows.
         activation: Activation,
     },

@@ -9,6 +9,7 @@
 //! | `balance` | Prop. 6.15: diagonal weights, powers of two |
 //! | `center` | the states at the centre of the ball, with forward errors |
 //! | `network` | Theorem 5, layer by layer |
+//! | `pool` | 6.14: maxima and means over windows |
 //! | `layer` | the layers, and the rules of 6.14 for those without weights |
 
 mod activation;
@@ -17,10 +18,12 @@ mod center;
 mod erf;
 mod layer;
 mod network;
+mod pool;
 
 pub use activation::Activation;
 pub use layer::{Layer, Map, Weights};
 pub use network::{Certificate, Options, Step, certify};
+pub use pool::{Means, Window, average_pool, max_pool};
 
 #[cfg(test)]
 mod tests;

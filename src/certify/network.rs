@@ -5,7 +5,7 @@ use crate::certify::center::{State, norm};
 use crate::certify::{Activation, Layer, Map, Weights};
 use crate::error::{Error, Result};
 use crate::norm::round::Up;
-use crate::norm::{Kind, Norm, Part, Settings, joint_norm, spectral};
+use crate::norm::{By, Convolution, Kind, Norm, Part, Settings, conv_norm, joint_norm, spectral};
 use crate::parallel::Context;
 
 /// What is asked of a certificate.
@@ -89,6 +89,9 @@ fn check(layers: &[Layer<'_>], options: Options<'_>) -> Result<()> {
     let mut width = options.center.map(<[f64]>::len);
     for (number, layer) in layers.iter().enumerate() {
         let Layer::Linear { weights: Weights { matrix, bias }, .. } = layer else {
+            if let Layer::Convolution { conv, bias: Some(bias), .. } = layer {
+                fits(&format!("bias of layer {number}"), conv.matrix.rows(), bias.len())?;
+            }
             width = None;
             continue;
         };
@@ -98,6 +101,7 @@ fn check(layers: &[Layer<'_>], options: Options<'_>) -> Result<()> {
     }
     let numbers = layers.iter().filter_map(|layer| match layer {
         Layer::Linear { weights, .. } => weights.bias,
+        Layer::Convolution { bias, .. } => *bias,
         Layer::Map(_) => None,
     });
     for numbers in numbers.chain(options.center) {
@@ -120,6 +124,14 @@ fn run(
         steps.push(match layer {
             Layer::Linear { weights: own, activation } => {
                 ball.linear(own, *activation, [weights(&pair[0]), weights(&pair[1])], options, ctx)?
+            }
+            Layer::Convolution { conv, domain, bias, places, activation } => {
+                let norm = |part| {
+                    let conv = Convolution { matrix: conv.matrix.part(part), ..*conv };
+                    conv_norm(&conv, *domain, By::Best, options.settings, ctx)
+                };
+                let norms = [norm(Part::All)?, norm(Part::Kept)?, norm(Part::Removed)?];
+                ball.convolution(norms, conv.matrix.rows(), *bias, *places, *activation)
             }
             Layer::Map(map) => ball.map(map),
         });
@@ -213,30 +225,64 @@ impl Ball {
         let ones = norm(std::iter::repeat_n(1.0, outputs), after);
         let (largest, spread) = activation.range();
         let [largest, spread] = [largest, spread].map(|value| Up::new(value) * ones);
-        let center = self.center.take();
-        self.moved = [lipschitz * whole * self.moved[0], lipschitz * kept * self.moved[1]];
-        let mut apart = Up::ZERO;
-        let mut sizes = [Up::ZERO; 2];
-        self.center = if let Some([dense, pruned]) = center {
+        let bias = layer.bias.map_or(Up::ZERO, |bias| norm(bias.iter().copied(), after));
+        let offset = lipschitz * bias + Up::new(activation.at_zero()) * ones;
+        let norms_of_layer = [whole, kept];
+        let direct =
+            [0, 1].map(|side| (lipschitz * norms_of_layer[side] * self.size[side] + offset).min(largest));
+        let mut apart = Best { value: direct[0] + direct[1], rule: "size" };
+        self.size = direct;
+        if let Some([dense, pruned]) = self.center.take() {
             let dense = dense.after(layer, Part::All, whole, activation, after, ctx)?;
             let pruned = pruned.after(layer, Part::Kept, kept, activation, after, ctx)?;
-            apart = dense.distance(&pruned, after);
-            sizes = [dense.norm(after), pruned.norm(after)];
-            Some([dense, pruned])
+            let at_center = [dense.norm(after), pruned.norm(after)];
+            for side in 0..2 {
+                let moved = lipschitz * norms_of_layer[side] * self.moved[side];
+                self.moved[side] = moved.min(spread).min(direct[side] + at_center[side]);
+                self.size[side] = self.size[side].min(at_center[side] + self.moved[side]);
+            }
+            apart.or(dense.distance(&pruned, after) + self.moved[0] + self.moved[1], "center");
+            self.center = Some([dense, pruned]);
         } else {
-            let bias = layer.bias.map_or(Up::ZERO, |bias| norm(bias.iter().copied(), after));
-            let offset = lipschitz * bias + Up::new(activation.at_zero()) * ones;
-            self.moved = self.moved.map(|moved| moved + offset);
-            None
-        };
-        self.moved = self.moved.map(|moved| moved.min(if self.center.is_some() { spread } else { largest }));
+            self.moved = direct;
+        }
         let mut gap = Best { value: lipschitz * linear.value, rule: linear.rule };
-        gap.or(apart + self.moved[0] + self.moved[1], "center");
+        gap.or(apart.value, apart.rule);
         gap.or(spread, "range");
         self.gap = gap.value;
-        self.size = [0, 1].map(|side| (sizes[side] + self.moved[side]).min(largest));
         self.meet();
         Ok(self.step(Some(norms), gap.rule))
+    }
+
+    /// A layer of which only norms are known.
+    fn convolution(
+        &mut self,
+        norms: [Norm; 3],
+        channels: usize,
+        bias: Option<&[f64]>,
+        places: Option<usize>,
+        activation: Activation,
+    ) -> Step {
+        let [whole, kept, removed] = norms.map(|norm| self.trust(norm));
+        let lipschitz = Up::new(activation.lipschitz());
+        let places = Up::new(places.map_or(f64::INFINITY, |places| places as f64)).sqrt();
+        let ones = Up::new(channels as f64).sqrt() * places;
+        let (largest, spread) = activation.range();
+        let bias = bias.map_or(Up::ZERO, |bias| norm(bias.iter().copied(), None) * places);
+        let offset = lipschitz * bias + Up::new(activation.at_zero()) * ones;
+
+        let mut linear = Best { value: kept * self.gap + removed * self.size[0], rule: "original" };
+        linear.or(whole * self.gap + removed * self.size[1], "pruned");
+        let sizes = [whole * self.size[0], kept * self.size[1]];
+        self.center = None;
+        self.size = sizes.map(|size| (lipschitz * size + offset).min(Up::new(largest) * ones));
+        self.moved = self.size;
+        let mut gap = Best { value: lipschitz * linear.value, rule: linear.rule };
+        gap.or(self.size[0] + self.size[1], "size");
+        gap.or(Up::new(spread) * ones, "range");
+        self.gap = gap.value;
+        self.meet();
+        self.step(Some(norms), gap.rule)
     }
 
     /// Each network's states are those of the other, but for the gap.
@@ -251,7 +297,7 @@ impl Ball {
         self.size = self.size.map(|size| (at_zero + lipschitz * size).min(largest));
         self.moved = self.size;
         let mut gap = Best { value: lipschitz * self.gap, rule: "map" };
-        gap.or(self.size[0] + self.size[1], "center");
+        gap.or(self.size[0] + self.size[1], "size");
         self.gap = gap.value;
         self.meet();
         self.step(None, gap.rule)

@@ -186,6 +186,48 @@ fn badly_scaled_networks_are_helped_by_diagonal_weights() {
 }
 
 #[test]
+fn convolutions_of_one_place_are_linear_layers() {
+    let network = Network::random(&[4, 6, 5, 3], Activation::Tanh, 21);
+    let arrays: Vec<_> = network
+        .weights
+        .iter()
+        .map(|bits| Array {
+            name: "kernel".to_owned(),
+            dtype: crate::dtype::DType::F64,
+            bits: Bits::W64(bits),
+            kept: None,
+        })
+        .collect();
+    let source = arrays.as_slice();
+    let layers: Vec<_> = (0..arrays.len())
+        .map(|at| {
+            let shape = [network.widths[at + 1], network.widths[at]];
+            let matrix = Matrix::new(&source, at, shape, Some(Mask::Bytes(&network.masks[at])), Part::All);
+            Layer::Convolution {
+                conv: crate::norm::Convolution {
+                    matrix: matrix.expect("the shapes fit"),
+                    size: [1; 2],
+                    groups: 1,
+                    stride: [1; 2],
+                    dilation: [1; 2],
+                },
+                domain: crate::norm::Domain::Any(16),
+                bias: network.biases[at].as_deref(),
+                places: Some(1),
+                activation: network.activations[at],
+            }
+        })
+        .collect();
+    let options =
+        Options { radius: 2.0, center: None, joint: false, sweeps: 0, settings: Settings::default() };
+    let conv = certify(&layers, options, &Switches::default().context()).expect("numbers").epsilon.value;
+    let linear = network.certificate(2.0, None, false, 0).epsilon.value;
+    assert!(conv >= linear * (1.0 - 1e-12));
+    let gaps = points(&[0.0; 4], 2.0, 40).map(|x| network.gap(&x)).fold(0.0, f64::max);
+    assert!(gaps <= conv && gaps <= linear, "{gaps} {conv} {linear}");
+}
+
+#[test]
 fn maps_bound_what_has_no_weights() {
     let switches = Switches::default();
     let map = Layer::Map(Map { lipschitz: 0.5, at_zero: 0.0, largest: 1.0 });

@@ -1,8 +1,7 @@
 //! Collatz-Wielandt: the spectral norm of the matrix of magnitudes, from above.
 
 use crate::error::Result;
-use crate::norm::matrix::Matrix;
-use crate::norm::operator::{Gram, Operator};
+use crate::norm::operator::Operator;
 use crate::norm::round::{TINY, Up};
 use crate::parallel::Context;
 
@@ -11,21 +10,19 @@ const FLOOR: f64 = 1e-100;
 
 /// Prop. 6.2: for the magnitudes `B` of a matrix `A` and any positive vector `x`,
 /// `||A|| <= ||B|| <= sqrt(max_j (B^T B x)_j / x_j)`; the best of `steps` vectors, each from the one before.
-/// The matrix is scaled to entries around 1.
+/// `gram` is `B^T B`, of entries of at most 2.
 ///
 /// It ends before where the bound is within `1e-13` of its limit, or where that limit is above `enough`: every
 /// vector also gives a lower bound of `||B||`.
-pub(crate) fn collatz(matrix: &Matrix<'_>, steps: usize, enough: f64, ctx: &Context<'_>) -> Result<Up> {
-    let gram = Gram::smaller(matrix.absolute());
+pub(crate) fn collatz(gram: &impl Operator, steps: usize, enough: f64, ctx: &Context<'_>) -> Result<Up> {
     let mut x = vec![1.0; gram.dim()];
     let mut best = Up::new(f64::INFINITY);
     for _ in 0..steps {
         let y = gram.apply(std::slice::from_ref(&x), ctx)?.pop().unwrap_or_default();
         // Every term is nonnegative, so that the relative error is that of its roundings.
-        let lost = Up::new(gram.roundings() as f64 * TINY) * Up::new(matrix.len() as f64);
-        let ratio = |(&y, &x): (&f64, &f64)| {
-            if y == 0.0 { Up::ZERO } else { (Up::new(y).grown(gram.roundings()) + lost).over(x) }
-        };
+        let terms = gram.roundings() as f64;
+        let lost = Up::new(4.0 * terms * terms * TINY);
+        let ratio = |(&y, &x): (&f64, &f64)| (Up::new(y).grown(gram.roundings()) + lost).over(x);
         let bound = y.iter().zip(&x).map(ratio).fold(Up::ZERO, Up::max);
         best = best.min(bound);
         let (mut product, mut square) = (0.0, 0.0);

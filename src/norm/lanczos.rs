@@ -249,3 +249,68 @@ pub(crate) fn ritz_quick(
 
 /// Steps of a guess, at most.
 const QUICK: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::norm::failure::lanczos_failure;
+    use crate::parallel::Switches;
+
+    /// A diagonal matrix.
+    struct Diagonal(Vec<f64>);
+
+    impl Operator for Diagonal {
+        fn dim(&self) -> usize {
+            self.0.len()
+        }
+
+        fn apply(&self, vectors: &[Vec<f64>], _: &Context<'_>) -> Result<Vec<Vec<f64>>> {
+            let product = |x: &Vec<f64>| x.iter().zip(&self.0).map(|(x, value)| x * value).collect();
+            Ok(vectors.iter().map(product).collect())
+        }
+
+        fn roundings(&self) -> usize {
+            1
+        }
+    }
+
+    /// Spectra on which the polynomials of the proof are largest: 1, and the squares where Chebyshev's polynomial of
+    /// degree `2 steps - 1` is, below `1 - epsilon`. The frequency of failure stays within the bound at six standard
+    /// deviations: a false alarm in `1e9` runs.
+    #[test]
+    fn adversarial_spectra_fail_no_more_often_than_stated() {
+        let switches = Switches::default();
+        let runs = 2000;
+        for (dim, steps, epsilon) in [(2, 1, 0.5), (5, 2, 0.3), (20, 2, 0.3), (20, 4, 0.05), (40, 3, 0.2)] {
+            let bound = lanczos_failure(dim, steps, epsilon);
+            let degree = (2 * steps - 1) as f64;
+            let extremum = |k: usize| {
+                let y = (std::f64::consts::PI * (k % steps) as f64 / degree).cos();
+                (1.0 - epsilon) * (1.0 - y * y)
+            };
+            let values = std::iter::once(1.0).chain((0..dim - 1).map(extremum)).collect();
+            let operator = Diagonal(values);
+            let fails = (0..runs).filter(|&seed| {
+                let random = Random { starts: 1, seed, ..Random::default() };
+                ritz(&operator, steps, random, &switches.context()).expect("numbers") < 1.0 - epsilon
+            });
+            let (fails, expected) = (fails.count() as f64, bound * runs as f64);
+            let spread = (expected * (1.0 - bound)).sqrt();
+            assert!(fails <= expected + 6.0 * spread, "{dim} {steps} {epsilon}: {fails} of {expected}");
+            if steps == 1 {
+                // One step is the Rayleigh quotient, for which the bound is attained.
+                assert!(fails >= 0.5 * expected, "{fails} of {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_eigenvalue_of_a_tridiagonal_matrix_is_found() {
+        // The second difference matrix: 2 + 2 cos(pi / (n + 1)).
+        for n in [1, 2, 3, 10, 50] {
+            let value = largest_tridiagonal(&vec![2.0; n], &vec![1.0; n - 1]);
+            let exact = 2.0 + 2.0 * (std::f64::consts::PI / (n + 1) as f64).cos();
+            assert!((value - exact).abs() <= 1e-14, "{n} {value} {exact}");
+        }
+    }
+}

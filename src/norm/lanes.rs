@@ -84,41 +84,57 @@ impl RowSums {
     /// Adds the magnitudes of `values` to the lanes, and to `columns` one by one.
     #[inline(always)]
     pub fn add(&mut self, values: &[f64], columns: &mut [f64]) {
+        // A copy, which stays in registers.
+        let mut all = *self;
         let (blocks, rest) = values.as_chunks::<LANES>();
         let (column_blocks, column_rest) = columns.as_chunks_mut::<LANES>();
         for (values, columns) in blocks.iter().zip(column_blocks) {
-            for lane in 0..LANES {
-                columns[lane] += self.lane(lane, values[lane]);
-            }
+            let magnitudes = all.block(values);
+            columns.iter_mut().zip(magnitudes).for_each(|(column, magnitude)| *column += magnitude);
         }
-        for (lane, (&value, column)) in rest.iter().zip(column_rest).enumerate() {
-            *column += self.lane(lane, value);
-        }
+        let magnitudes = all.block(&padded(rest));
+        column_rest.iter_mut().zip(magnitudes).for_each(|(column, magnitude)| *column += magnitude);
+        *self = all;
     }
 
     /// The same without the columns.
     #[inline(always)]
     pub fn add_row(&mut self, values: &[f64]) {
+        let mut all = *self;
         let (blocks, rest) = values.as_chunks::<LANES>();
         for values in blocks {
-            for (lane, &value) in values.iter().enumerate() {
-                self.lane(lane, value);
-            }
+            all.block(values);
         }
-        for (lane, &value) in rest.iter().enumerate() {
-            self.lane(lane, value);
-        }
+        all.block(&padded(rest));
+        *self = all;
     }
 
     #[inline(always)]
-    fn lane(&mut self, lane: usize, value: f64) -> f64 {
-        let magnitude = value.abs();
-        self.sums[lane] += magnitude;
-        self.squares[lane] += magnitude * magnitude;
-        self.largest[lane] = if magnitude > self.largest[lane] { magnitude } else { self.largest[lane] };
-        self.nonzero[lane] += if magnitude == 0.0 { 0.0 } else { 1.0 };
-        magnitude
+    fn block(&mut self, values: &Lanes) -> Lanes {
+        let magnitudes = values.map(f64::abs);
+        // A loop for each, over whole registers.
+        for (sum, magnitude) in self.sums.iter_mut().zip(magnitudes) {
+            *sum += magnitude;
+        }
+        for (sum, magnitude) in self.squares.iter_mut().zip(magnitudes) {
+            *sum += magnitude * magnitude;
+        }
+        for (largest, magnitude) in self.largest.iter_mut().zip(magnitudes) {
+            *largest = if magnitude > *largest { magnitude } else { *largest };
+        }
+        for (count, magnitude) in self.nonzero.iter_mut().zip(magnitudes) {
+            *count += if magnitude == 0.0 { 0.0 } else { 1.0 };
+        }
+        magnitudes
     }
+}
+
+/// A block that ends in zeros, which change no sum.
+#[inline(always)]
+fn padded(rest: &[f64]) -> Lanes {
+    let mut block = [0.0; LANES];
+    block[..rest.len()].copy_from_slice(rest);
+    block
 }
 
 #[cfg(test)]

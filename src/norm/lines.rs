@@ -9,7 +9,7 @@ use crate::parallel::{Context, for_each};
 pub(crate) fn line_squares(matrix: &Matrix<'_>, ctx: &Context<'_>) -> Result<[Vec<f64>; 2]> {
     let columns = matrix.columns();
     let mut parts: Vec<_> =
-        row_groups(matrix.rows()).map(|rows| (rows, Vec::<f64>::new(), vec![0.0; columns])).collect();
+        row_groups(matrix.rows(), 1).map(|rows| (rows, Vec::<f64>::new(), vec![0.0; columns])).collect();
     for_each(&mut parts, ctx, Scratch::default, |scratch, (rows, row_sums, column_sums)| {
         let mut values = std::mem::take(&mut scratch.values);
         values.resize(columns, 0.0);

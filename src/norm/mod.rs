@@ -12,10 +12,13 @@
 //! | `cholesky` | 6.3: Gram iteration; 6.4: the Cholesky certificate |
 //! | `lanczos`, `failure` | 6.5: Lanczos and the power method, and how likely they fail |
 //! | `joint` | 6.13: the joint norm of the kept and the removed part |
+//! | `conv`, `symbol` | 6.12: convolutions |
+//! | `sparse` | 6.6: parts with few entries |
 //! | `spectral` | which of them to ask |
 
 mod cholesky;
 mod collatz;
+mod conv;
 mod failure;
 mod joint;
 mod lanczos;
@@ -24,18 +27,22 @@ mod lines;
 mod matrix;
 mod operator;
 pub(crate) mod round;
+mod sparse;
 mod spectral;
 mod sums;
+mod symbol;
 mod symmetric;
 mod tile;
 mod widen;
 
+pub use conv::{By, Convolution, Domain, conv_norm};
 pub use failure::{lanczos_epsilon, lanczos_failure, power_failure};
 pub use joint::joint_norm;
 pub use lanczos::Random;
 pub(crate) use lines::line_squares;
 pub use matrix::{Matrix, Part};
 pub(crate) use operator::multiply;
+pub(crate) use spectral::dense_norm;
 pub use spectral::{Settings, Which, norms, spectral};
 pub use sums::{Sums, sums};
 

@@ -69,7 +69,7 @@ impl Gram<'_> {
     fn by_rows(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
         let (matrix, columns) = (&self.matrix, self.matrix.columns());
         let mut shares: Vec<_> =
-            row_groups(matrix.rows()).map(|range| Share { range, sums: Vec::new() }).collect();
+            row_groups(matrix.rows(), vectors.len()).map(|range| Share { range, sums: Vec::new() }).collect();
         for_each(&mut shares, ctx, Scratch::default, |scratch, share| {
             share.sums = vec![vec![0.0; columns]; vectors.len()];
             let mut values = std::mem::take(&mut scratch.values);
@@ -94,7 +94,7 @@ impl Gram<'_> {
     /// `A (A^T y)`: columns are read once, and again from cache.
     fn by_columns(&self, vectors: &[Vec<f64>], ctx: &Context<'_>) -> Result<Vec<Vec<f64>>> {
         let (matrix, rows) = (&self.matrix, self.matrix.rows());
-        let width = (RESIDENT / rows).max(NARROWEST);
+        let width = (RESIDENT / rows).max(NARROWEST * vectors.len());
         let mut shares: Vec<_> = (0..matrix.columns())
             .step_by(width)
             .map(|start| Share { range: start..matrix.columns().min(start + width), sums: Vec::new() })
@@ -131,7 +131,7 @@ impl Gram<'_> {
 /// [`crate::Error::Interrupted`]; those of the source.
 pub(crate) fn multiply(matrix: &Matrix<'_>, x: &[f64], ctx: &Context<'_>) -> Result<Vec<f64>> {
     let columns = matrix.columns();
-    let mut parts: Vec<_> = row_groups(matrix.rows()).map(|rows| (rows, Vec::new())).collect();
+    let mut parts: Vec<_> = row_groups(matrix.rows(), 1).map(|rows| (rows, Vec::new())).collect();
     for_each(&mut parts, ctx, Scratch::default, |scratch, (rows, sums)| {
         let mut values = std::mem::take(&mut scratch.values);
         values.resize(columns, 0.0);

@@ -1,15 +1,18 @@
 //! Which norms of a matrix are wanted, and the best bound of the spectral norm.
 
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::norm::cholesky::{cholesky, gram_iteration, gram_of};
 use crate::norm::collatz::collatz;
 use crate::norm::lanczos::{Eigenvalue, Random, lanczos, power, ritz_quick};
-use crate::norm::matrix::Matrix;
+use crate::norm::matrix::{Matrix, Part};
 use crate::norm::operator::{Gram, Operator};
 use crate::norm::round::{TINY, Up, exponent, power_of_two};
+use crate::norm::sparse::Passes;
 use crate::norm::sums::{Sums, sums};
 use crate::norm::{Kind, Norm};
 use crate::parallel::Context;
+use crate::source::{Array, Bits};
 
 /// Order of a Gram matrix up to which a certificate is worth its cube.
 pub(crate) const SMALL: usize = 2048;
@@ -120,10 +123,10 @@ pub fn norms(
             }
             Which::Gram => (known.gram(settings.squarings, ctx)?.get(), Kind::Certified),
             Which::Cholesky => (known.cholesky(ctx)?.get(), Kind::Certified),
-            Which::Lanczos => known.random(&lanczos(&known.operator(), random, ctx)?),
-            Which::Power => known.random(&power(&known.operator(), settings.power_steps, random, ctx)?),
+            Which::Lanczos => known.random(&lanczos(&known.passes(ctx)?, random, ctx)?),
+            Which::Power => known.random(&power(&known.passes(ctx)?, settings.power_steps, random, ctx)?),
             Which::Estimate => {
-                let square = ritz_quick(&known.operator(), random, 1e-13, ctx)?;
+                let square = ritz_quick(&known.passes(ctx)?, random, 1e-13, ctx)?;
                 (square.sqrt() * power_of_two(known.exponent), Kind::Estimate)
             }
             Which::Spectral => return known.spectral(settings, ctx),
@@ -147,6 +150,19 @@ pub fn spectral(matrix: &Matrix<'_>, settings: Settings, ctx: &Context<'_>) -> R
     known.spectral(settings, ctx)
 }
 
+/// [`spectral`] of a matrix in memory.
+pub(crate) fn dense_norm(
+    values: &[f64],
+    shape: [usize; 2],
+    settings: Settings,
+    ctx: &Context<'_>,
+) -> Result<Norm> {
+    let bits = Bits::W64(bytemuck::cast_slice(values));
+    let array = Array { name: "matrix".to_owned(), dtype: DType::F64, bits, kept: None };
+    let source = std::slice::from_ref(&array);
+    spectral(&Matrix::new(&source, 0, shape, None, Part::All)?, settings, ctx)
+}
+
 /// A matrix scaled to entries of at most 2, and its sums.
 pub(crate) struct Known<'a> {
     pub matrix: Matrix<'a>,
@@ -164,6 +180,11 @@ impl<'a> Known<'a> {
     /// Whether the norm is 0 or infinite, as the largest magnitude is.
     pub fn is_trivial(&self) -> bool {
         self.sums.largest == 0.0 || self.sums.largest == f64::INFINITY
+    }
+
+    /// The Gram matrix to multiply with, by its entries where they are few.
+    fn passes(&self, ctx: &Context<'_>) -> Result<Passes<'a>> {
+        Passes::new(self.matrix, self.sums.num_nonzero, ctx)
     }
 
     pub fn operator(&self) -> Gram<'a> {
@@ -184,7 +205,8 @@ impl<'a> Known<'a> {
 
     fn collatz(&self, steps: usize, enough: f64, ctx: &Context<'_>) -> Result<Up> {
         let enough = enough * power_of_two(-self.exponent);
-        let bound = collatz(&self.matrix, steps, enough, ctx)?;
+        let magnitudes = Passes::new(self.matrix.absolute(), self.sums.num_nonzero, ctx)?;
+        let bound = collatz(&magnitudes, steps, enough, ctx)?;
         Ok(self.back(bound * bound).min(Up::new(self.sums.schur())))
     }
 
@@ -210,7 +232,14 @@ impl<'a> Known<'a> {
             let value = cheap.min(self.cholesky(ctx)?.get());
             return Ok(Norm { value, kind: Kind::Certified });
         }
-        let (random, kind) = self.random(&lanczos(&self.operator(), settings.random, ctx)?);
+        let passes = self.passes(ctx)?;
+        if let Some((values, shape)) = passes.compressed(SMALL * SMALL) {
+            // Of small order, and so certified.
+            let norm = dense_norm(&values, shape, settings, ctx)?;
+            let value = self.back(Up::new(norm.value) * Up::new(norm.value)).get();
+            return Ok(Norm { value: value.min(cheap), kind: norm.kind });
+        }
+        let (random, kind) = self.random(&lanczos(&passes, settings.random, ctx)?);
         let certified = cheap.min(self.collatz(settings.collatz_steps, cheap.min(random), ctx)?.get());
         Ok(if certified <= random {
             Norm { value: certified, kind: Kind::Certified }

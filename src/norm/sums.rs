@@ -75,9 +75,9 @@ struct Piece {
     num_nonzero: f64,
 }
 
-/// Groups of rows that depend on nothing but their number.
-pub(crate) fn row_groups(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    let len = rows.div_ceil((rows / GROUP).clamp(1, MAX_GROUPS)).max(1);
+/// Groups of rows that depend on nothing but their number and that of the sums of columns that each of them keeps.
+pub(crate) fn row_groups(rows: usize, sums: usize) -> impl Iterator<Item = Range<usize>> {
+    let len = rows.div_ceil((rows / (GROUP * sums.max(1))).clamp(1, MAX_GROUPS)).max(1);
     (0..rows).step_by(len).map(move |start| start..rows.min(start + len))
 }
 
@@ -89,7 +89,7 @@ fn pass(matrix: &Matrix<'_>, columns: bool, ctx: &Context<'_>) -> Result<Sums> {
     if matrix.is_nothing() {
         return Ok(Sums { frobenius: 0.0, one: 0.0, infinity: 0.0, largest: 0.0, num_nonzero: 0 });
     }
-    let mut pieces: Vec<_> = row_groups(matrix.rows())
+    let mut pieces: Vec<_> = row_groups(matrix.rows(), 1)
         .flat_map(|rows| tiles(matrix.columns()).map(move |columns| (rows.clone(), columns)))
         .map(|(rows, columns)| Piece {
             rows,

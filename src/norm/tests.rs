@@ -1,5 +1,8 @@
 //! Every norm against its definition, the sheet's reference values, exact arithmetic and the errata.
 
+mod agree;
+mod exact;
+
 use super::*;
 use crate::dtype::DType;
 use crate::mask::Mask;
@@ -9,12 +12,19 @@ use crate::source::{Array, Bits, Source};
 /// Weights in memory with their shape.
 pub(super) struct Weights {
     bits: Vec<u64>,
+    /// The same as f32, where that is their format.
+    single: Option<Vec<u32>>,
     pub shape: [usize; 2],
 }
 
 impl Weights {
     pub fn new(shape: [usize; 2], values: &[f64]) -> Self {
-        Self { bits: values.iter().map(|value| value.to_bits()).collect(), shape }
+        Self { bits: values.iter().map(|value| value.to_bits()).collect(), single: None, shape }
+    }
+
+    pub fn single(shape: [usize; 2], values: &[f64]) -> Self {
+        let single = values.iter().map(|&value| (value as f32).to_bits()).collect();
+        Self { single: Some(single), ..Self::new(shape, values) }
     }
 
     pub fn normal(shape: [usize; 2], seed: u64) -> Self {
@@ -29,7 +39,11 @@ impl Weights {
     }
 
     pub fn array(&self) -> Array<'_> {
-        Array { name: "weights".to_owned(), dtype: DType::F64, bits: Bits::W64(&self.bits), kept: None }
+        let (dtype, bits) = match &self.single {
+            Some(bits) => (DType::F32, Bits::W32(bits)),
+            None => (DType::F64, Bits::W64(&self.bits)),
+        };
+        Array { name: "weights".to_owned(), dtype, bits, kept: None }
     }
 
     pub fn norms(&self, names: &[Which]) -> Vec<Norm> {

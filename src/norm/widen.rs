@@ -1,11 +1,14 @@
 //! Bits of any format as binary64 values, exactly, where a mask says so.
 
 use crate::dtype::DType;
-use crate::simd::{Kernels, Level, with_kernels};
+use crate::simd::{Kernels, Level, Word, with_kernels};
 use crate::source::Bits;
 
 /// Which entries to take: those whose byte is nonzero (`true`) or zero (`false`).
 pub(crate) type Wanted<'a> = Option<(&'a [u8], bool)>;
+
+/// Entries whose bits are masked at once.
+const BLOCK: usize = 256;
 
 /// Writes each value times `scale`, 0 for the entries that are not wanted.
 pub(crate) fn widen(
@@ -17,39 +20,54 @@ pub(crate) fn widen(
     values: &mut [f64],
 ) {
     with_kernels!(level, kernels => kernels.vectorized(|| match (dtype, bits) {
-        (DType::F64, Bits::W64(words)) => fill(words, wanted, values, |word| f64::from_bits(word) * scale),
+        (DType::F64, Bits::W64(words)) => fill(kernels, words, wanted, values, |word| f64::from_bits(word) * scale),
         (DType::F32, Bits::W32(words)) => {
-            fill(words, wanted, values, |word| f64::from(f32::from_bits(word)) * scale);
+            fill(kernels, words, wanted, values, |word| f64::from(f32::from_bits(word)) * scale);
         }
         (DType::BF16, Bits::W16(words)) => {
-            fill(words, wanted, values, |word| f64::from(f32::from_bits(u32::from(word) << 16)) * scale);
+            fill(kernels, words, wanted, values, |word| f64::from(f32::from_bits(u32::from(word) << 16)) * scale);
         }
-        (DType::F16, Bits::W16(words)) => fill(words, wanted, values, |word| half(word) * scale),
+        (DType::F16, Bits::W16(words)) => fill(kernels, words, wanted, values, |word| half(word) * scale),
         (DType::F8E5M2, Bits::W8(words)) => {
-            fill(words, wanted, values, |word| half(u16::from(word) << 8) * scale);
+            fill(kernels, words, wanted, values, |word| half(u16::from(word) << 8) * scale);
         }
-        (DType::F8E4M3, Bits::W8(words)) => fill(words, wanted, values, |word| e4m3(word) * scale),
+        (DType::F8E4M3, Bits::W8(words)) => fill(kernels, words, wanted, values, |word| e4m3(word) * scale),
         _ => unreachable!("the width of the bits is that of their format"),
     }));
 }
 
 #[inline(always)]
-fn fill<W: Copy>(words: &[W], wanted: Wanted<'_>, values: &mut [f64], value: impl Fn(W) -> f64) {
-    match wanted {
-        None => values.iter_mut().zip(words).for_each(|(out, &word)| *out = value(word)),
-        Some((bytes, true)) => {
-            masked(words, bytes, values, |word, byte| if byte == 0 { 0.0 } else { value(word) });
+fn fill<W: Word>(
+    kernels: impl Kernels,
+    words: &[W],
+    wanted: Wanted<'_>,
+    values: &mut [f64],
+    value: impl Fn(W) -> f64,
+) {
+    let Some((bytes, keep)) = wanted else {
+        kernels.fetch_behind(words);
+        return values.iter_mut().zip(words).for_each(|(out, &word)| *out = value(word));
+    };
+    let mut block = [W::zeroed(); BLOCK];
+    for ((words, bytes), values) in words.chunks(BLOCK).zip(bytes.chunks(BLOCK)).zip(values.chunks_mut(BLOCK))
+    {
+        kernels.fetch_behind(words);
+        kernels.fetch_behind(bytes);
+        let block = &mut block[..words.len()];
+        if keep {
+            zero_unless(words, bytes, block, |byte| byte != 0);
+        } else {
+            zero_unless(words, bytes, block, |byte| byte == 0);
         }
-        Some((bytes, false)) => {
-            masked(words, bytes, values, |word, byte| if byte == 0 { value(word) } else { 0.0 });
-        }
+        values.iter_mut().zip(block).for_each(|(out, word)| *out = value(*word));
     }
 }
 
+/// Bits are set to 0 before they are widened: a byte makes a mask of 4 bytes more cheaply than one of 8.
 #[inline(always)]
-fn masked<W: Copy>(words: &[W], bytes: &[u8], values: &mut [f64], value: impl Fn(W, u8) -> f64) {
-    for ((out, &word), &byte) in values.iter_mut().zip(words).zip(bytes) {
-        *out = value(word, byte);
+fn zero_unless<W: Word>(words: &[W], bytes: &[u8], block: &mut [W], wanted: impl Fn(u8) -> bool) {
+    for ((out, &word), &byte) in block.iter_mut().zip(words).zip(bytes) {
+        *out = word.zero_unless(wanted(byte));
     }
 }
 

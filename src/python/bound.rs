@@ -9,8 +9,9 @@ use pyo3::prelude::*;
 
 use super::call::run;
 use crate::bound::{
-    Activation, Family, Kernel, Law, Layer, Method, Network, Pruning, Question, Request, Shape, Table, bounds,
+    self, Activation, Family, Kernel, Law, Layer, Method, Network, Part, Pruning, Shape, Table,
 };
+use crate::bound::{GivenWeights, Prepared, Question, Request, Square, Target, bounds};
 
 /// Work of one bound, in entries of an array that takes as long.
 const BOUND: usize = 1 << 16;
@@ -88,7 +89,7 @@ impl BoundNetwork {
     }
 }
 
-fn method(name: u8) -> PyResult<Method> {
+fn method_of(name: u8) -> PyResult<Method> {
     match name {
         0 => Ok(Method::Magnitude),
         1 => Ok(Method::Random),
@@ -102,9 +103,10 @@ fn question(theorem: &str) -> PyResult<Question> {
         "ball" => Ok(Question::Ball),
         "inputs" => Ok(Question::Inputs),
         "covering" => Ok(Question::Covering),
+        "smoothing" => Ok(Question::Smoothing),
         "best" => Ok(Question::Best),
         _ => Err(PyValueError::new_err(format!(
-            "theorem must be ball, inputs, covering or best, got {theorem}"
+            "theorem must be ball, inputs, covering, smoothing or best, got {theorem}"
         ))),
     }
 }
@@ -140,7 +142,7 @@ pub(super) fn bound_estimate<'py>(
         Ok(Request {
             network: *network.get(row).ok_or_else(short)? as usize,
             counts: counts.get(row * width..(row + 1) * width).ok_or_else(short)?,
-            method: method(*methods.get(row).ok_or_else(short)?)?,
+            method: method_of(*methods.get(row).ok_or_else(short)?)?,
             delta: *delta.get(row).ok_or_else(short)?,
             radius: *radius.get(row).ok_or_else(short)?,
             inputs: *inputs.get(row).ok_or_else(short)?,
@@ -154,4 +156,262 @@ pub(super) fn bound_estimate<'py>(
         PyArray1::from_iter(py, answers.iter().map(|answer| answer.p as u32)),
         PyArray1::from_iter(py, answers.iter().map(|answer| answer.theorem)),
     ))
+}
+
+/// What the inverse questions are asked with.
+fn target(epsilon: f64, delta: f64, radius: f64, inputs: f64, theorem: &str) -> PyResult<Target> {
+    Ok(Target { epsilon, delta, radius, inputs, question: question(theorem)? })
+}
+
+/// The largest count of one layer that bisection finds to keep the bound at most `epsilon`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
+pub(super) fn bound_max_prunable(
+    py: Python<'_>,
+    network: PyRef<'_, BoundNetwork>,
+    counts: Vec<u64>,
+    layer: usize,
+    method: u8,
+    epsilon: f64,
+    delta: f64,
+    radius: f64,
+    inputs: f64,
+    theorem: &str,
+) -> PyResult<Option<u64>> {
+    let (network, method) = (network.0.clone(), method_of(method)?);
+    let target = target(epsilon, delta, radius, inputs, theorem)?;
+    run(py, usize::MAX, 1, None, |ctx| bound::max_prunable(&network, &counts, layer, method, &target, ctx))
+}
+
+/// Counts, one for each layer, that keep the bound at most `epsilon` and are many in total.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
+pub(super) fn bound_allocate(
+    py: Python<'_>,
+    network: PyRef<'_, BoundNetwork>,
+    chosen: Vec<bool>,
+    method: u8,
+    epsilon: f64,
+    delta: f64,
+    radius: f64,
+    inputs: f64,
+    theorem: &str,
+) -> PyResult<Vec<u64>> {
+    let (network, method) = (network.0.clone(), method_of(method)?);
+    let target = target(epsilon, delta, radius, inputs, theorem)?;
+    run(py, usize::MAX, 1, None, |ctx| bound::allocate(&network, &chosen, method, &target, ctx))
+}
+
+/// A width that keeps the bound of the square networks of Corollary 4.1 at most `epsilon`, and the bound there.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
+pub(super) fn bound_min_width(
+    py: Python<'_>,
+    k: f64,
+    depth: usize,
+    alpha: f64,
+    method: u8,
+    epsilon: f64,
+    delta: f64,
+    theorem: &str,
+) -> PyResult<Option<(usize, f64)>> {
+    let (method, target) = (method_of(method)?, target(epsilon, delta, 1.0, 1.0, theorem)?);
+    run(py, usize::MAX, 1, None, |ctx| bound::min_width(k, depth, alpha, method, &target, ctx))
+}
+
+/// The textbook bound over the ball: for comparison only.
+#[pyfunction]
+pub(super) fn bound_classical(
+    network: PyRef<'_, BoundNetwork>,
+    counts: Vec<u64>,
+    method: u8,
+    radius: f64,
+    delta: f64,
+) -> PyResult<f64> {
+    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    Ok(bound::classical_bound(&layers, radius, delta))
+}
+
+/// Mean squares after the last layer: a bound of the gap's, and one of the state's.
+#[pyfunction]
+pub(super) fn bound_mean_square(
+    network: PyRef<'_, BoundNetwork>,
+    counts: Vec<u64>,
+    method: u8,
+    radius: f64,
+) -> PyResult<(f64, f64)> {
+    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    let states = bound::mean_square_states(&Prepared::all(&layers), radius);
+    Ok(states.last().map_or((0.0, 0.0), |last| (last.ln_gap.exp(), last.ln_state.exp())))
+}
+
+/// The closed bound of Corollary 4.1 for a share `ratio` pruned in each inner layer.
+#[pyfunction]
+pub(super) fn bound_closed_form(
+    k: f64,
+    depth: usize,
+    width: f64,
+    ratio: f64,
+    method: u8,
+    delta: f64,
+) -> PyResult<f64> {
+    Ok(Square { depth, k, method: method_of(method)? }.bound(width, ratio, delta))
+}
+
+/// The width of Corollary 4.2.
+#[pyfunction]
+pub(super) fn bound_closed_width(
+    k: f64,
+    depth: usize,
+    alpha: f64,
+    method: u8,
+    epsilon: f64,
+    delta: f64,
+) -> PyResult<Option<f64>> {
+    Ok(Square { depth, k, method: method_of(method)? }.width(alpha, epsilon, delta))
+}
+
+/// The norm bound of Corollary 2.5.
+#[pyfunction]
+pub(super) fn bound_closed_norm(rows: usize, cols: usize, deviation: f64, delta: f64) -> f64 {
+    bound::closed_norm(rows, cols, deviation, delta)
+}
+
+/// Tail bounds of the norm of each layer's matrix and of its two parts, with their orders.
+#[pyfunction]
+pub(super) fn bound_spectral(
+    py: Python<'_>,
+    network: PyRef<'_, BoundNetwork>,
+    counts: Vec<u64>,
+    method: u8,
+    part: &str,
+    delta: f64,
+) -> PyResult<Vec<(f64, usize)>> {
+    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    let part = match part {
+        "all" => None,
+        "removed" => Some(Part::Pruned),
+        "kept" => Some(Part::Kept),
+        _ => return Err(PyValueError::new_err(format!("part must be all, kept or removed, got {part}"))),
+    };
+    run(py, usize::MAX, 1, None, |ctx| bound::spectral_bounds(&layers, part, delta, ctx))
+}
+
+/// The moments of one order: the 2p-norms of states and gaps after each layer by Theorem 1.
+#[pyfunction]
+pub(super) fn bound_ball_states(
+    network: PyRef<'_, BoundNetwork>,
+    counts: Vec<u64>,
+    method: u8,
+    radius: f64,
+    p: usize,
+) -> PyResult<Vec<(f64, f64, f64)>> {
+    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    let ball = bound::Ball { radius, dimension: network.0.dimension };
+    let states = bound::ball_states(&Prepared::all(&layers), ball, p.max(1));
+    let real = |state: &bound::BallState, value: f64| value * state.ln_unit.exp();
+    Ok(states
+        .iter()
+        .map(|state| (real(state, state.original), real(state, state.pruned), real(state, state.gap)))
+        .collect())
+}
+
+/// A bound, its order and theorem, and for each layer the levels that hold the threshold.
+type GlobalAnswer = (f64, usize, u8, Vec<Option<(f64, f64)>>);
+
+/// The largest gap over the ball where the smallest weights of all chosen layers together are pruned: the bound, its order,
+/// and the levels of each layer's law between which the common threshold lies.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
+pub(super) fn bound_global(
+    py: Python<'_>,
+    network: PyRef<'_, BoundNetwork>,
+    chosen: Vec<bool>,
+    count: u64,
+    radius: f64,
+    inputs: f64,
+    delta: f64,
+    theorem: &str,
+) -> PyResult<GlobalAnswer> {
+    let (network, question) = (network.0.clone(), question(theorem)?);
+    let (answer, pruning) = run(py, usize::MAX, 1, None, |_| {
+        bound::global_bound(&network, &chosen, count, radius, inputs, delta, question)
+    })?;
+    let range = |pruning: &Pruning| match *pruning {
+        Pruning::Between { low, high } => Some((low, high)),
+        _ => None,
+    };
+    Ok((answer.epsilon, answer.p, answer.theorem, pruning.iter().map(range).collect()))
+}
+
+/// How far a random mask's pruned part is from its mean, for given weights, and the order.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the numbers of one matrix")]
+pub(super) fn bound_given_weights_random(
+    rows: usize,
+    cols: usize,
+    row2: f64,
+    col2: f64,
+    largest: f64,
+    ratio: f64,
+    count: Option<u64>,
+    delta: f64,
+) -> PyResult<(f64, usize)> {
+    let weights = GivenWeights { rows, cols, row2, col2, largest };
+    let best = bound::random_mask_deviation(&weights.checked()?, ratio, count, delta);
+    Ok((best.epsilon() * (1.0 + bound::ROUNDING), best.p))
+}
+
+/// Clopper and Pearson's bounds of a chance, each with confidence `1 - beta`.
+#[pyfunction]
+pub(super) fn bound_chance(count: u64, samples: u64, beta: f64) -> (f64, f64) {
+    (bound::chance_lower(count, samples, beta), bound::chance_upper(count, samples, beta))
+}
+
+/// The rank of the sample that bounds a quantile.
+#[pyfunction]
+pub(super) fn bound_quantile_rank(samples: u64, level: f64, beta: f64) -> Option<u64> {
+    bound::quantile_rank(samples, level, beta)
+}
+
+/// How many samples make their largest a bound of a quantile.
+#[pyfunction]
+pub(super) fn bound_samples_for_quantile(level: f64, beta: f64) -> f64 {
+    bound::samples_for_quantile(level, beta)
+}
+
+/// How far an empirical distribution function is from the true one.
+#[pyfunction]
+pub(super) fn bound_distribution_error(samples: f64, beta: f64, two_sided: bool) -> Option<f64> {
+    bound::distribution_error(samples, beta, two_sided)
+}
+
+/// How many samples bring that to `error`.
+#[pyfunction]
+pub(super) fn bound_samples_for_distribution(error: f64, beta: f64, two_sided: bool) -> Option<f64> {
+    bound::samples_for_distribution(error, beta, two_sided)
+}
+
+/// How far a sample mean is below the true one.
+#[pyfunction]
+pub(super) fn bound_mean_error(samples: f64, variance: f64, largest: f64, beta: f64) -> f64 {
+    bound::mean_error(samples, variance, largest, beta)
+}
+
+/// Numbers of a law at unit scale: `ln (E[w^{2k} | side] / (2k-1)!!)` below and above a level, and the quantile there.
+#[pyfunction]
+pub(super) fn bound_law(facts: LawFacts, k: usize, level: f64) -> PyResult<(f64, f64, f64)> {
+    let family = law(facts)?.family;
+    let [below, above] = [bound::Side::Below(level), bound::Side::Above(level)];
+    Ok((
+        family.ln_moment(below, k.clamp(1, 512)),
+        family.ln_moment(above, k.clamp(1, 512)),
+        family.quantile(level),
+    ))
+}
+
+/// How often an input pixel is used at most along one axis of a convolution.
+#[pyfunction]
+pub(super) fn bound_largest_use(taps: usize, stride: usize, dilation: usize) -> usize {
+    bound::largest_use(taps, stride.max(1), dilation.max(1))
 }

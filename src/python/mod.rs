@@ -16,15 +16,21 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _rustprune {
     #[pymodule_export]
-    use super::bound::{BoundNetwork, bound_estimate};
+    use super::bound::{
+        BoundNetwork, bound_allocate, bound_ball_states, bound_chance, bound_classical, bound_closed_form,
+        bound_closed_norm, bound_closed_width, bound_distribution_error, bound_estimate,
+        bound_given_weights_random, bound_global, bound_largest_use, bound_law, bound_max_prunable,
+        bound_mean_error, bound_mean_square, bound_min_width, bound_quantile_rank,
+        bound_samples_for_distribution, bound_samples_for_quantile, bound_spectral,
+    };
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
     #[pymodule_export]
-    use super::certify::certify;
+    use super::certify::{activation_data, adaptive_pool_norm, average_pool_norm, certify, max_pool_norm};
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
     #[pymodule_export]
-    use super::norm::{joint_norm, norms};
+    use super::norm::{conv_norm, joint_norm, norms};
     #[pymodule_export]
     use super::sample::random_mask;
     #[pymodule_export]

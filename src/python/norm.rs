@@ -9,7 +9,7 @@ use super::arrays::{Entries, arrays};
 use super::call::run;
 use super::select::unknown;
 use crate::mask::Mask;
-use crate::norm::{self, Matrix, Norm, Part, Random, Settings, Which};
+use crate::norm::{self, By, Convolution, Domain, Matrix, Norm, Part, Random, Settings, Which};
 use crate::source::Array;
 
 /// A norm as Python takes it: its value, its kind, its probability of failure.
@@ -102,5 +102,51 @@ pub(super) fn joint_norm(
     let norm = run(py, usize::MAX, 1, None, |ctx| {
         norm::joint_norm(&matrix, kept_radius, removed_radius, settings, ctx)
     })?;
+    Ok(promise(norm))
+}
+
+/// A domain by its name and its two sizes, the second of which counts nothing for inputs of any size.
+pub(super) fn domain(name: &str, size: [usize; 2]) -> PyResult<Domain> {
+    match name {
+        "circular" => Ok(Domain::Circular(size)),
+        "zero" => Ok(Domain::Zero(size)),
+        "any" => Ok(Domain::Any(size[0])),
+        other => Err(unknown("domain", "circular, zero or any", other)),
+    }
+}
+
+/// See `rustprune.conv_norm`. `shape` is outputs, inputs per group, height and width of the kernel.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
+pub(super) fn conv_norm(
+    py: Python<'_>,
+    name: String,
+    dtype: &str,
+    bits: Entries<'_>,
+    shape: [usize; 4],
+    mask: Option<PyReadonlyArray1<'_, u8>>,
+    row_len: Option<usize>,
+    part: &str,
+    groups: usize,
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    domain: &str,
+    size: [usize; 2],
+    by: &str,
+    delta: f64,
+    slack: f64,
+    starts: usize,
+    seed: u64,
+) -> PyResult<Promise> {
+    let array = array(name, dtype, &bits)?;
+    let source = std::slice::from_ref(&array);
+    let [outputs, inputs, height, width] = shape;
+    let flat = [outputs, inputs * height * width];
+    let matrix = Matrix::new(&source, 0, flat, self::mask(mask.as_ref(), row_len)?, self::part(part)?)?;
+    let conv = Convolution { matrix, size: [height, width], groups, stride, dilation };
+    let domain = self::domain(domain, size)?;
+    let by = By::from_name(by).ok_or_else(|| unknown("by", "best, frequencies, unfoldings or taps", by))?;
+    let settings = Settings { random: Random { delta, starts, seed, slack }, ..Settings::default() };
+    let norm = run(py, usize::MAX, 1, None, |ctx| norm::conv_norm(&conv, domain, by, settings, ctx))?;
     Ok(promise(norm))
 }

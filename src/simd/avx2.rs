@@ -5,16 +5,22 @@
 #![expect(unsafe_code, reason = "calls from a detected level, and vector loads and stores")]
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi16,
-    _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_pd,
-    _mm256_packs_epi16, _mm256_packs_epi32, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi8,
-    _mm256_setr_epi32, _mm256_shuffle_epi8, _mm256_shuffle_epi32, _mm256_storeu_si256,
+    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_cmpeq_epi8, _mm256_cmpgt_epi16, _mm256_cmpgt_epi32, _mm256_cmpgt_epi64, _mm256_loadu_si256,
+    _mm256_movemask_epi8, _mm256_movemask_pd, _mm256_packs_epi16, _mm256_packs_epi32,
+    _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi8, _mm256_setr_epi32, _mm256_shuffle_epi8,
+    _mm256_shuffle_epi32, _mm256_storeu_si256,
 };
+
+use bytemuck::Pod;
 
 use super::portable::Portable;
 use super::{Kernels, Key, Recipe, Span, Word, split_words};
 use crate::sample::Coin;
+
+/// How far behind entries [`Kernels::fetch_behind`] looks, in bytes.
+const BEHIND: usize = 4096;
 
 /// Proof that this CPU has AVX2, POPCNT, BMI1, BMI2 and LZCNT.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +165,17 @@ impl Kernels for Avx2 {
         }
         // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(coin, first_group, words) }
+    }
+
+    fn fetch_behind<T: Pod>(self, entries: &[T]) {
+        #[target_feature(enable = "avx2")]
+        fn kernel(bytes: &[u8]) {
+            for line in bytes.chunks(64) {
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(BEHIND));
+            }
+        }
+        // SAFETY: an `Avx2` is only made by `detect`, so this CPU has these features.
+        unsafe { kernel(bytemuck::cast_slice(entries)) }
     }
 
     fn vectorized<R>(self, work: impl FnOnce() -> R) -> R {

@@ -12,6 +12,8 @@ use std::arch::x86_64::{
     _mm512_sub_epi16, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
+use bytemuck::Pod;
+
 use super::avx2::Avx2;
 use super::portable::Portable;
 use super::{Kernels, Key, Recipe, Span, Word, split_words};
@@ -161,6 +163,11 @@ impl Kernels for Avx512 {
         }
         // SAFETY: an `Avx512` is only made by `detect`, so this CPU has these features.
         unsafe { kernel(coin, first_group, words) }
+    }
+
+    #[inline(always)]
+    fn fetch_behind<T: Pod>(self, entries: &[T]) {
+        self.0.fetch_behind(entries);
     }
 
     fn vectorized<R>(self, work: impl FnOnce() -> R) -> R {

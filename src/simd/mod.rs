@@ -193,6 +193,9 @@ pub(crate) trait Kernels: Copy {
     /// from `first_group` on.
     fn bernoulli(self, coin: &crate::sample::Coin, first_group: u64, words: &mut [u64]);
 
+    /// Hints that the entries which lie a page behind these will be read soon.
+    fn fetch_behind<T: Pod>(self, entries: &[T]);
+
     /// Runs `work` compiled for this instruction set: for loops that the compiler vectorises, with a fixed order of
     /// every sum, so that all levels give the same bits. What `work` calls must be inlined.
     fn vectorized<R>(self, work: impl FnOnce() -> R) -> R;

@@ -154,6 +154,9 @@ impl Kernels for Portable {
     }
 
     #[inline(always)]
+    fn fetch_behind<T: bytemuck::Pod>(self, _: &[T]) {}
+
+    #[inline(always)]
     fn vectorized<R>(self, work: impl FnOnce() -> R) -> R {
         work()
     }

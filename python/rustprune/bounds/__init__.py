@@ -4,6 +4,10 @@ The theorems, with their assumptions and proofs, are in the theory page of the d
 
 Bounds
     `estimate`, of the gap of pruned random networks; `BoundEstimate`, what it says and what it assumes.
+    `max_prunable`, of one layer within a margin; `allocate`, over all layers, and `Allocation`;
+    `min_width`, of networks pruned by the rule of the paper, and `Width`; `estimate_global`, one budget over
+    all layers, and `GlobalBound`; `norm_bound`, of one random matrix; `mean_square`, and `MeanSquare`;
+    `closed_form` and `classical`, for comparison; `random_mask_bound`, of given weights.
 Norms
     `norms`, of a matrix or of the part that a mask keeps or prunes; `Norm`, a number and what it promises.
 Networks
@@ -23,10 +27,24 @@ from rustprune.bounds._certify import certify as certify
 from rustprune.bounds._checkpoint import CheckpointCertificate as CheckpointCertificate
 from rustprune.bounds._checkpoint import TensorNorms as TensorNorms
 from rustprune.bounds._checkpoint import certify_checkpoint as certify_checkpoint
+from rustprune.bounds._diagnose import A_POSTERIORI as A_POSTERIORI
+from rustprune.bounds._diagnose import A_PRIORI as A_PRIORI
 from rustprune.bounds._diagnose import Diagnosis as Diagnosis
 from rustprune.bounds._diagnose import diagnose as diagnose
 from rustprune.bounds._estimate import METHODS as METHODS
 from rustprune.bounds._estimate import estimate as estimate
+from rustprune.bounds._formulas import GlobalBound as GlobalBound
+from rustprune.bounds._formulas import MeanSquare as MeanSquare
+from rustprune.bounds._formulas import classical as classical
+from rustprune.bounds._formulas import closed_form as closed_form
+from rustprune.bounds._formulas import estimate_global as estimate_global
+from rustprune.bounds._formulas import mean_square as mean_square
+from rustprune.bounds._formulas import random_mask_bound as random_mask_bound
+from rustprune.bounds._inverse import Allocation as Allocation
+from rustprune.bounds._inverse import Width as Width
+from rustprune.bounds._inverse import allocate as allocate
+from rustprune.bounds._inverse import max_prunable as max_prunable
+from rustprune.bounds._inverse import min_width as min_width
 from rustprune.bounds._laws import Laplace as Laplace
 from rustprune.bounds._laws import Law as Law
 from rustprune.bounds._laws import Normal as Normal
@@ -38,3 +56,6 @@ from rustprune.bounds._norms import Norm as Norm
 from rustprune.bounds._norms import Part as Part
 from rustprune.bounds._norms import norms as norms
 from rustprune.bounds._result import BoundEstimate as BoundEstimate
+from rustprune.bounds._simulate import Simulation as Simulation
+from rustprune.bounds._simulate import simulate as simulate
+from rustprune.bounds._spectral import norm_bound as norm_bound

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Networks: TypeAlias = "Network | Sequence[Networks]"
-Theorem: TypeAlias = Literal["best", "ball", "covering"]
+Theorem: TypeAlias = Literal["best", "ball", "covering", "smoothing"]
 METHODS = ("magnitude", "random", "bernoulli")
 
 
@@ -63,8 +63,8 @@ def estimate(
         How many points; by default all of the ball.
     layers : iterable of int, optional
         Positions of the layers that are pruned; by default those that the networks say.
-    theorem : {"best", "ball", "covering"}
-        Over the ball: Theorem 1 or 3, or the better of both. Points are for Theorem 2.
+    theorem : {"best", "ball", "covering", "smoothing"}
+        Over the ball: Theorem 1, 3 or 6, or the best of all. Points are for Theorem 2.
     progress : callable, optional
         Called with the number of bounds done and to do, a few times a second.
 
@@ -81,8 +81,9 @@ def estimate(
 
     Notes
     -----
-    Theorems 1, 2, 3 and, for convolutions, 4 of the theory page. Requests that share layers share the work:
-    the values of `delta`, `radius` and `inputs` cost next to nothing.
+    Theorems 1, 2, 3 and, for convolutions, 4 of the theory page, and Theorem 6 of the page on smoothing,
+    which is never above Theorem 3 but for the grids of both. Requests that share layers share the work: the
+    values of `delta`, `radius` and `inputs` cost next to nothing.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def estimate(
         theorem if inputs is None else "inputs",
         None if progress is None else lambda done: progress(done, length),
     )
-    names = np.array([THEOREMS[code][0] for code in range(len(THEOREMS))])
+    names = np.array([THEOREMS.get(code, THEOREMS[0])[0] for code in range(max(THEOREMS) + 1)])
     return BoundEstimate(
         epsilon=epsilon.reshape(shape),
         theorem=names[theorems].reshape(shape),

@@ -21,6 +21,7 @@ THEOREMS = {
     1: ("T1", "Theorem 1: supremum over the ball of inputs, layer by layer"),
     2: ("T2", "Theorem 2: inputs fixed beforehand"),
     3: ("T3", "Theorem 3: supremum over the ball by a net of points, for inputs of few dimensions"),
+    6: ("T6", "Theorem 6: supremum over the ball by random smoothing, for inputs of few dimensions"),
 }
 INDEPENDENT = (
     "the weights of each layer are independent, of the law given, and layers are independent: true of fresh "

@@ -56,7 +56,9 @@ class Simulation:
         float
             Infinity where there are too few samples.
         """
-        rank = _rustprune.quantile_rank(len(self.gaps), 1 - probability("delta", delta), 1 - self.confidence)
+        rank = _rustprune.bound_quantile_rank(
+            len(self.gaps), 1 - probability("delta", delta), 1 - self.confidence
+        )
         return math.inf if rank is None else float(np.sort(self.gaps)[rank - 1])
 
     def tail_bound(self, epsilon: float) -> float:
@@ -73,7 +75,8 @@ class Simulation:
             In [0, 1].
         """
         above = int((self.gaps > number("epsilon", epsilon)).sum())
-        return _rustprune.binomial_upper(above, len(self.gaps), 1 - self.confidence)
+        _, upper = _rustprune.bound_chance(above, len(self.gaps), 1 - self.confidence)
+        return upper
 
     def quantile_estimate(self, delta: float) -> float:
         """Return the (1 - delta)-quantile of the gaps drawn: an estimate, without confidence.

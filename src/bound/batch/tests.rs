@@ -1,6 +1,8 @@
 use super::*;
 use crate::bound::testing::{assert_close, network, reference_networks};
-use crate::bound::{Ball, Family, Pruning, ball_bound, covering_bound, inputs_bound};
+use crate::bound::{
+    Ball, Family, Pruning, ball_bound, covering_bound, inputs_bound, linear_bound, smoothing_bound,
+};
 use crate::parallel::Switches;
 
 fn reference() -> (Network, Vec<u64>) {
@@ -30,13 +32,16 @@ fn answers_are_those_of_the_theorems() {
             });
         }
     }
-    for question in [Question::Ball, Question::Inputs, Question::Covering, Question::Best] {
+    for question in
+        [Question::Ball, Question::Inputs, Question::Covering, Question::Smoothing, Question::Best]
+    {
         let answers = ask(std::slice::from_ref(&network), &requests, question);
         for (request, answer) in requests.iter().zip(answers) {
             let ball = Ball { radius: request.radius, dimension: None };
             let best = match answer.theorem {
                 1 => ball_bound(single, ball, request.delta),
                 2 => inputs_bound(single, request.radius, 7.0, request.delta),
+                6 => smoothing_bound(single, ball, request.delta),
                 _ => covering_bound(single, ball, request.delta),
             };
             assert_close(answer.epsilon, best.epsilon() * (1.0 + ROUNDING));
@@ -49,7 +54,9 @@ fn nothing_pruned_is_no_gap() {
     let (network, _) = reference();
     let request =
         Request { network: 0, counts: &[], method: Method::Random, delta: 0.1, radius: 1.0, inputs: 1.0 };
-    for question in [Question::Ball, Question::Inputs, Question::Covering, Question::Best] {
+    for question in
+        [Question::Ball, Question::Inputs, Question::Covering, Question::Smoothing, Question::Best]
+    {
         assert!(ask(std::slice::from_ref(&network), &[request], question)[0].epsilon == 0.0);
     }
 }
@@ -75,4 +82,29 @@ fn requests_that_make_no_sense_are_refused() {
             bounds(std::slice::from_ref(&network), &[request], Question::Best, &switches.context()).is_err()
         );
     }
+}
+
+#[test]
+fn networks_without_activations_have_a_bound_of_their_own() {
+    let mut layers = network((64, 3, 32, 10), &Family::Normal, 0.0, Pruning::Magnitude);
+    for layer in &mut layers {
+        layer.activation = crate::bound::Activation::IDENTITY;
+    }
+    let network = Network::new(layers, None).unwrap_or_else(|e| unreachable!("{e}"));
+    let counts = [0, 1000, 0];
+    let request = Request {
+        network: 0,
+        counts: &counts,
+        method: Method::Magnitude,
+        delta: 0.05,
+        radius: 2.0,
+        inputs: 1.0,
+    };
+    let answer = ask(std::slice::from_ref(&network), &[request], Question::Best)[0];
+    let layers = network.pruned(&counts, Method::Magnitude).unwrap_or_else(|e| unreachable!("{e}"));
+    let linear = linear_bound(&Prepared::all(&layers), Ball { radius: 2.0, dimension: None }, 0.05);
+    assert!(answer.theorem == 6);
+    assert_close(answer.epsilon, linear.epsilon() * (1.0 + ROUNDING));
+    let ball = ask(std::slice::from_ref(&network), &[request], Question::Ball)[0];
+    assert!(answer.epsilon * 2.0 < ball.epsilon);
 }

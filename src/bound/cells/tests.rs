@@ -58,3 +58,28 @@ fn an_infinite_value_ends_the_cells() {
     let none = ln_average(&cells, &Rest::Beyond(&|ln_tail| ln_tail + 5.0), |_, _| f64::INFINITY);
     assert!((none - 5.0).abs() < 1e-12);
 }
+
+#[test]
+fn tails_are_those_of_the_binomial_law() {
+    for (k, len) in [
+        (0, 1),
+        (0, 2),
+        (3, 4),
+        (0, 1000),
+        (7, 100),
+        (99, 100),
+        (2048, 4096),
+        (500_000, 1_000_000),
+        (1 << 33, 1 << 35),
+    ] {
+        for cell in threshold_cells(k, len) {
+            let Side::Below(v) = cell.pruned else { unreachable!() };
+            let exact = binomial_cdf(k, len, v);
+            // Never below; at most the slack above where not tiny.
+            assert!(cell.ln_tail.exp() >= exact * (1.0 - 1e-11), "{k} {len} {v}");
+            if exact > 2.0 * SMALL_TAIL {
+                assert!(cell.ln_tail.exp() <= exact * (1.0 + 2.0 * TAIL_SLACK), "{k} {len} {v}");
+            }
+        }
+    }
+}

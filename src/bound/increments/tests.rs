@@ -1,6 +1,6 @@
 use super::*;
 use crate::bound::testing::{assert_close, network, reference_networks, smoothing_rows};
-use crate::bound::{Activation, Pruning, input_states};
+use crate::bound::{Activation, Family, Pruning, input_states};
 
 /// The two rates and the gap, for the orders 16 and 64: the prototype's values without its rounding of shares to six
 /// digits, which is not needed.
@@ -105,4 +105,15 @@ fn an_independent_mask_pays_nothing_for_large_orders() {
     let (counted, coin) = (at(Pruning::Random(2)), at(Pruning::Bernoulli(0.5)));
     assert_close(counted.ln_gap, ln_add(counted.ln_state, counted.ln_pruned_state));
     assert!(coin.ln_gap < counted.ln_gap);
+}
+
+#[test]
+fn the_least_detail_is_at_most_the_bound() {
+    for layers in reference_networks() {
+        for p in [1, 2, 7, 16, 64, 512] {
+            let [least, full] = [Detail::Least, Detail::Full]
+                .map(|detail| Pointwise::in_detail(&layers, 1.0, p, detail).ln_gap);
+            assert!(least <= full + 1e-12, "{p}: {least} {full}");
+        }
+    }
 }
