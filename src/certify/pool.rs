@@ -24,7 +24,7 @@ impl Window {
             [("window", self.size), ("stride", self.stride), ("dilation", self.dilation)]
         {
             if value == 0 {
-                return Err(Error::OutOfRange { parameter, expected: "at least 1", got: 0.0 });
+                return Err(Error::NotAllowed { parameter, expected: "at least 1", got: 0.0 });
             }
         }
         Ok(())
@@ -70,11 +70,11 @@ impl Means {
         window.check()?;
         if window.dilation != 1 {
             let got = window.dilation as f64;
-            return Err(Error::OutOfRange { parameter: "dilation", expected: "1 for means", got });
+            return Err(Error::NotAllowed { parameter: "dilation", expected: "1 for means", got });
         }
         if let Some(&padding) = padding.iter().find(|&&padding| padding >= window.size) {
             let got = padding as f64;
-            return Err(Error::OutOfRange { parameter: "padding", expected: "below the window", got });
+            return Err(Error::NotAllowed { parameter: "padding", expected: "below the window", got });
         }
         let [before, after] = padding;
         let outputs = (len + before + after + 1).saturating_sub(window.size).div_ceil(window.stride);
