@@ -293,9 +293,7 @@ def bound_global(
     chosen: list[bool],
     count: int,
     radius: float,
-    inputs: float,
     delta: float,
-    theorem: str,
 ) -> tuple[float, int, int, list[tuple[float, float] | None]]: ...
 def bound_classical(
     network: BoundNetwork, counts: list[int], method: int, radius: float, delta: float

@@ -321,21 +321,17 @@ type GlobalAnswer = (f64, usize, u8, Vec<Option<(f64, f64)>>);
 /// The largest gap over the ball where the smallest weights of all chosen layers together are pruned: the bound, its order,
 /// and the levels of each layer's law between which the common threshold lies.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
 pub(super) fn bound_global(
     py: Python<'_>,
     network: PyRef<'_, BoundNetwork>,
     chosen: Vec<bool>,
     count: u64,
     radius: f64,
-    inputs: f64,
     delta: f64,
-    theorem: &str,
 ) -> PyResult<GlobalAnswer> {
-    let (network, question) = (network.0.clone(), question(theorem)?);
-    let (answer, pruning) = run(py, usize::MAX, 1, None, |_| {
-        bound::global_bound(&network, &chosen, count, radius, inputs, delta, question)
-    })?;
+    let network = network.0.clone();
+    let (answer, pruning) =
+        run(py, usize::MAX, 1, None, |_| bound::global_bound(&network, &chosen, count, radius, delta))?;
     let range = |pruning: &Pruning| match *pruning {
         Pruning::Between { low, high } => Some((low, high)),
         _ => None,
