@@ -44,7 +44,8 @@ _Linear: TypeAlias = tuple[
 ]
 # Lipschitz constant, norm of the value at 0, largest norm of a value
 _Map: TypeAlias = tuple[float, float, float]
-# name, dtype, bits, shape, mask, row_len, (groups, stride, dilation), (domain, its size), bias, places, activation
+# name, dtype, bits, shape, mask, row_len, (groups, stride, dilation), (domain, its size), bias, places,
+# activation
 _Convolution: TypeAlias = tuple[
     str,
     str,
@@ -59,7 +60,7 @@ _Convolution: TypeAlias = tuple[
     tuple[str, float | None],
 ]
 # a list is a branch whose value is added to its input
-_Layer: TypeAlias = _Linear | _Convolution | _Map | list["_Layer"]
+_Layer: TypeAlias = _Linear | _Convolution | _Map | list[_Layer]
 # norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
 _Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
