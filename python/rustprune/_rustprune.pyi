@@ -80,7 +80,8 @@ _Convolution: TypeAlias = tuple[
     int | None,
     tuple[str, float | None],
 ]
-_Layer: TypeAlias = _Linear | _Convolution | _Map
+# a list is a branch whose value is added to its input
+_Layer: TypeAlias = _Linear | _Convolution | _Map | list[_Layer]
 # norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
 _Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
