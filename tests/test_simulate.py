@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import rustprune
 from rustprune import bounds
 from rustprune.bounds import Laplace, Network, Normal, Simulation, Uniform
+from rustprune.bounds._simulate import Drawn, on_sphere
 
 LAWS = [Uniform(k=1.0), Normal(gain=1.0), Laplace(0.15)]
 
@@ -35,6 +37,23 @@ def test_bounds_are_violated_no_more_than_they_say(law: bounds.Law, method: str,
                 assert (drawn.gaps > points.epsilon).sum() <= allowed(samples, delta)
                 ball = bounds.estimate(net, ratio, **asked)  # type: ignore[arg-type]
                 assert (searched.gaps > ball.epsilon).sum() <= allowed(40, delta)
+
+
+def test_one_budget_over_all_layers_is_bounded_too() -> None:
+    rng = np.random.default_rng(0)
+    for sizes, law in ([3, 4, 2], Uniform(k=1.0)), ([6, 12, 8, 3], Normal(gain=1.0)):
+        net = Network.mlp(sizes, weights=law)
+        for ratio in 0.2, 0.8:
+            gaps = []
+            for _ in range(40):
+                drawn = Drawn.of(net, 0.0, "magnitude", rng)
+                masks = rustprune.mask(drawn.weights, ratio, scope="global")
+                drawn.pruned[:] = [array * mask for array, mask in zip(drawn.weights, masks, strict=True)]
+                gaps.append(drawn.largest_gap(on_sphere(rng, (sizes[0], 4), 2.0), 2.0))
+            for delta in 0.5, 0.1:
+                bound = bounds.estimate_global(net, ratio, delta=delta, radius=2.0).epsilon
+                assert (np.array(gaps) > bound).sum() <= allowed(40, delta)
+                assert bound < 1000 * max(gaps)
 
 
 def test_the_search_finds_more_than_random_inputs() -> None:

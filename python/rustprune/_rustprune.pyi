@@ -80,7 +80,8 @@ _Convolution: TypeAlias = tuple[
     int | None,
     tuple[str, float | None],
 ]
-_Layer: TypeAlias = _Linear | _Convolution | _Map
+# a list is a branch whose value is added to its input
+_Layer: TypeAlias = _Linear | _Convolution | _Map | list[_Layer]
 # norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
 _Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
@@ -293,9 +294,7 @@ def bound_global(
     chosen: list[bool],
     count: int,
     radius: float,
-    inputs: float,
     delta: float,
-    theorem: str,
 ) -> tuple[float, int, int, list[tuple[float, float] | None]]: ...
 def bound_classical(
     network: BoundNetwork, counts: list[int], method: int, radius: float, delta: float

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use super::layer::Prepared;
 use super::orders::{Best, Detail, best};
-use super::shape::Part;
+use super::shape::{Part, Pruning};
 use super::special::times;
 use super::trace::{chi_norm, gaussian_norm, one_sided_moment};
 
@@ -87,6 +87,8 @@ struct Step<'a> {
     layer: &'a Prepared,
     p: usize,
     detail: Detail,
+    /// Whether layers depend on each other through a common threshold: then only norms may be multiplied (2.12).
+    norms_only: bool,
     /// The norm of the whole matrix.
     whole: f64,
     /// Of the kept and the pruned part.
@@ -114,13 +116,13 @@ struct Set {
 }
 
 impl<'a> Step<'a> {
-    fn new(layer: &'a Prepared, p: usize, detail: Detail) -> Self {
+    fn new(layer: &'a Prepared, p: usize, detail: Detail, norms_only: bool) -> Self {
         let whole = layer.dense.norm(p);
         let masked = layer.masked.as_deref();
         let part = |part| masked.map_or(f64::INFINITY, |masked| masked.norm(part, p, detail));
         let scale = layer.dense.family.gaussian_scale();
         let part_scale = |part| masked.map_or(scale, |masked| masked.scale(part, p, detail).min(scale));
-        let scales = (layer.is_matrix() && scale < f64::INFINITY).then(|| Scales {
+        let scales = (layer.is_matrix() && scale < f64::INFINITY && !norms_only).then(|| Scales {
             whole: scale,
             kept: part_scale(Part::Kept),
             removed: part_scale(Part::Pruned),
@@ -129,6 +131,7 @@ impl<'a> Step<'a> {
             layer,
             p,
             detail,
+            norms_only,
             whole,
             kept: if masked.is_some() { part(Part::Kept).min(whole) } else { whole },
             removed: if masked.is_some() { part(Part::Pruned) } else { 0.0 },
@@ -224,7 +227,7 @@ impl<'a> Step<'a> {
         let original = Set { radius: state.original, width: state.width };
         let pruned = Set { radius: state.pruned, width: state.pruned_width };
         let cone_out = layer.activation.cone;
-        let norm = if self.layer.is_matrix() && (cone_in || cone_out) {
+        let norm = if self.layer.is_matrix() && (cone_in || cone_out) && !self.norms_only {
             self.layer.dense.cone_norm(self.p, cone_in, cone_out)
         } else {
             self.whole
@@ -278,10 +281,12 @@ pub fn ball_states(layers: &[Prepared], ball: Ball, p: usize) -> Vec<BallState> 
 
 fn states(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> Vec<BallState> {
     let Some(first) = layers.first() else { return Vec::new() };
+    let is_common = |layer: &Prepared| matches!(layer.layer.pruning, Pruning::Between { .. });
+    let norms_only = layers.iter().any(is_common);
     let mut cone_in = false;
     let mut state = BallState::start(ball, first, p);
     let step = |layer: &Prepared| {
-        state = Step::new(layer, p, detail).apply(&state, cone_in);
+        state = Step::new(layer, p, detail, norms_only).apply(&state, cone_in);
         cone_in = layer.layer.activation.cone;
         state
     };

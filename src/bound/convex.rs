@@ -71,8 +71,8 @@ impl MaskedUniform {
     fn scale_of(self, cell: usize, s: f64) -> f64 {
         let (target, c) = (self.stop_loss(self.edge(cell)), self.edge(cell + 1));
         let (mut low, mut high) = (s, self.largest());
-        let mut at = high;
-        // The stop-loss is convex and increasing in the scale: Newton's steps from above stay above.
+        // The stop-loss is convex and increasing in the scale: Newton's steps go above the root and stay there.
+        let mut at = if 8.0 * s > high { s } else { high };
         loop {
             let miss = gaussian_stop_loss(at, c).0 - target;
             if miss >= 0.0 {
@@ -88,6 +88,11 @@ impl MaskedUniform {
             let next = at - step + ACCURACY / 4.0 * at;
             at = if next > low && next < high { next } else { f64::midpoint(low, high) };
         }
+    }
+
+    /// The standard deviation: no smaller scale dominates.
+    fn deviation(self) -> f64 {
+        (self.chance * (self.low * self.low + self.low * self.high + self.high * self.high) / 3.0).sqrt()
     }
 
     /// The scale of a coin: `|x| <= high` is below `+-high` in convex order.
@@ -115,7 +120,7 @@ pub fn masked_uniform_scale(chance: f64, side: Side) -> f64 {
 pub(crate) fn smallest_scale(chance: f64, side: Side, smaller: Option<Scale>) -> Scale {
     let entry = MaskedUniform::new(chance, side);
     let largest = entry.largest();
-    let mut best = smaller.unwrap_or(Scale { s: 1e-9, cell: 0 });
+    let mut best = smaller.unwrap_or(Scale { s: entry.deviation() * (1.0 - 1e-9), cell: 0 });
     let raise = |best: &mut Scale, cell: usize| {
         if !entry.fits(best.s, cell) {
             *best = Scale { s: entry.scale_of(cell, best.s), cell };

@@ -98,7 +98,7 @@ fn a_deep_network_neither_overflows_nor_vanishes_on_the_way() {
 
 #[test]
 fn a_pruned_away_layer_after_one_without_a_width_is_no_nan() {
-    // Zero times infinity: erratum B10.
+    // Zero times infinity.
     let mut layers = square(6, 2, &Family::Laplace, 0.4, "relu").layers().to_vec();
     layers[1].law = law(Family::Uniform, 0.4);
     let network = Network::new(layers, None).unwrap_or_else(|e| unreachable!("{e}"));
@@ -161,7 +161,7 @@ fn bounds_rise_with_the_radius_and_with_confidence() {
 
 #[test]
 fn huge_layers_and_single_weights_are_ordinary() {
-    // Erratum B11: a ratio below 10^-12 has a share that must not be rounded up.
+    // A ratio below 10^-12 has a share that must not be rounded up.
     let wide = 1 << 22;
     let layer = |family| Layer::dense(wide, wide, law(family, 1e-3), Pruning::NONE, Activation::RELU);
     for family in [Family::Uniform, Family::Normal] {

@@ -44,7 +44,8 @@ pub fn common_threshold(layers: &[Layer], chosen: &[bool], count: u64, delta: f6
 const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 1e-4];
 
 /// A bound of the gap where the `count` smallest of all weights of the chosen layers are pruned, and the ranges of the common
-/// threshold that it is for: part of `delta` pays for them, the rest for the theorem.
+/// threshold that it is for: part of `delta` pays for them, the rest for Theorem 1. Only its norm lines are used: layers
+/// depend on each other through the threshold, and nothing else is proved for them.
 ///
 /// # Errors
 /// As for [`common_threshold`], and [`Error::OutOfRange`] for the other numbers.
@@ -53,12 +54,9 @@ pub fn global_bound(
     chosen: &[bool],
     count: u64,
     radius: f64,
-    inputs: f64,
     delta: f64,
-    question: Question,
 ) -> Result<(Answer, Vec<Pruning>)> {
     Error::check_range("radius", radius, 0.0, f64::MAX)?;
-    Error::check_range("inputs", inputs, 1.0, f64::MAX)?;
     Error::check_range("delta", delta, f64::from_bits(1), 1.0)?;
     let mut store = Store::default();
     let mut best = (Answer::NONE, Vec::new());
@@ -66,9 +64,8 @@ pub fn global_bound(
         let pruning = common_threshold(network.layers(), chosen, count, share * delta)?;
         let layer = |(layer, &pruning): (&Layer, &Pruning)| store.prepare(Layer { pruning, ..layer.clone() });
         let layers = network.layers().iter().zip(&pruning).map(layer).collect();
-        let ln_chance =
-            if question == Question::Inputs { inputs.ln() } else { 0.0 } - ((1.0 - share) * delta).ln();
-        let answer = answer(layers, network.dimension, radius, ln_chance, question);
+        let ln_chance = -((1.0 - share) * delta).ln();
+        let answer = answer(layers, network.dimension, radius, ln_chance, Question::Ball);
         if answer.epsilon < best.0.epsilon || best.1.is_empty() {
             best = (answer, pruning);
         }

@@ -99,7 +99,7 @@ const SPLIT_ORDERS: [usize; 5] = [4, 8, 16, 32, 64];
 ///
 /// Each layer's part of the gap is priced apart; a knapsack over cells of the budget, costs rounded up, picks counts; the
 /// budget and then each count are raised while the full bound allows it. Optimal for the separable bound up to its cells,
-/// and always within the full one.
+/// never less than equal shares or one layer alone, and always within the full bound.
 ///
 /// # Errors
 /// As for [`bounds`].
@@ -110,8 +110,13 @@ pub fn allocate(
     target: &Target,
     ctx: &Context<'_>,
 ) -> Result<Vec<u64>> {
-    let mut best = vec![0; network.layers().len()];
+    let is_chosen = |layer: usize| chosen.get(layer).copied().unwrap_or(false);
+    let lens: Vec<u64> = network.layers().iter().map(|layer| layer.shape.len()).collect();
     let mut store = Store::default();
+    let mut best = equal_shares(&is_chosen, &lens, &mut |counts| {
+        ctx.check()?;
+        target.is_met(network, counts, method, &mut store)
+    })?;
     for p in SPLIT_ORDERS {
         let mut prices = Prices::new(network, chosen, method, target, p, &mut store);
         prices.compute(ctx)?;
@@ -150,6 +155,23 @@ fn filled(
         counts[layer] = before + more.unwrap_or(0);
     }
     Ok(counts)
+}
+
+/// The counts of the largest common ratio that bisection finds to be met, in parts of 2^20; zeros where none is.
+fn equal_shares(
+    is_chosen: &dyn Fn(usize) -> bool,
+    lens: &[u64],
+    met: &mut dyn FnMut(&[u64]) -> Result<bool>,
+) -> Result<Vec<u64>> {
+    const PARTS: u64 = 1 << 20;
+    let counts = |parts: u64| -> Vec<u64> {
+        let ratio = parts as f64 / PARTS as f64;
+        let count =
+            |(layer, &len): (usize, &u64)| if is_chosen(layer) { (ratio * len as f64) as u64 } else { 0 };
+        lens.iter().enumerate().map(count).collect()
+    };
+    let found = last_met(PARTS, |parts| met(&counts(parts)))?;
+    Ok(counts(found.unwrap_or(0)))
 }
 
 /// What pruning each count of each layer costs, for one order.

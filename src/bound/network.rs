@@ -50,6 +50,10 @@ impl Network {
             for size in sizes {
                 Error::check_range("size of a layer", size as f64, 1.0, MANY)?;
             }
+            let product = |sizes: &[usize]| sizes.iter().map(|&size| size as f64).product::<f64>();
+            for product in [product(&sizes[..4]), product(&[shape.rows, *positions, *uses])] {
+                Error::check_range("size of a layer", product, 1.0, MANY)?;
+            }
             Error::check_range("scale of a law", law.scale, f64::MIN_POSITIVE, f64::MAX)?;
             Error::check_range("norm of a bias", *bias, 0.0, f64::MAX)?;
         }

@@ -341,14 +341,17 @@ pub fn ln_trace(share: f64, gauss: &GaussianTrace, p: usize) -> f64 {
     if gauss.rows == gauss.cols { side(0) } else { side(0).min(side(1)) }
 }
 
-/// Rounds a share up to a multiple of 1e-6, which is the safe side: a larger share has larger bounds.
+/// Shares in here are rounded to multiples of 1e-6, so that near ones share their work; that is little of them.
+const ROUNDED: std::ops::Range<f64> = 1e-3..1.0 - 1e-9;
+
+/// Rounds a share up, which is the safe side: a larger share has larger bounds.
 pub(crate) fn round_up(share: f64) -> f64 {
-    ((share * 1e6).ceil() / 1e6).min(1.0)
+    if ROUNDED.contains(&share) { (share * 1e6).ceil() / 1e6 } else { (share * (1.0 + 1e-12)).min(1.0) }
 }
 
-/// Rounds a share down to a multiple of 1e-6, the safe side of Lemma 3.1, where that is not much of it.
+/// Rounds a share down, the safe side of Lemma 3.1.
 pub(crate) fn round_down(share: f64) -> f64 {
-    if (1e-3..1.0).contains(&share) { (share * 1e6).floor() / 1e6 } else { share }
+    if ROUNDED.contains(&share) { (share * 1e6).floor() / 1e6 } else { share }
 }
 
 /// `ln` of a bound of `E Tr (X X^T)^p` for independent symmetric entries with

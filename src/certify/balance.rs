@@ -1,6 +1,6 @@
 //! Prop. 6.15: diagonal weights between layers. Powers of two, so that weighting rounds nothing.
 
-use crate::certify::{Layer, Weights};
+use crate::certify::Layer;
 use crate::error::Result;
 use crate::norm::line_squares;
 use crate::norm::round::power_of_two;
@@ -16,12 +16,12 @@ pub(crate) type Diagonals = Vec<Vec<f64>>;
 /// [`crate::Error::Interrupted`]; those of the source.
 pub(crate) fn balance(layers: &[Layer<'_>], sweeps: usize, ctx: &Context<'_>) -> Result<Diagonals> {
     let mut diagonals: Diagonals = std::iter::once(first_width(layers))
-        .chain(layers.iter().map(|layer| linear(layer).map_or(0, |weights| weights.matrix.rows())))
+        .chain(layers.iter().map(|layer| layer.linear().map_or(0, |weights| weights.matrix.rows())))
         .map(|len| vec![1.0; len])
         .collect();
     for _ in 0..sweeps {
         for (at, pair) in layers.windows(2).enumerate() {
-            let (Some(one), Some(next)) = (linear(&pair[0]), linear(&pair[1])) else { continue };
+            let (Some(one), Some(next)) = (pair[0].linear(), pair[1].linear()) else { continue };
             let before = one.matrix.balanced(None, weights(&diagonals[at]));
             let after = next.matrix.balanced(weights(&diagonals[at + 2]), None);
             let [rows, _] = line_squares(&before, ctx)?;
@@ -42,13 +42,6 @@ pub(crate) fn weights(diagonal: &[f64]) -> Option<&[f64]> {
     diagonal.iter().any(|weight| weight.to_bits() != 1.0_f64.to_bits()).then_some(diagonal)
 }
 
-fn linear<'a, 'b>(layer: &'b Layer<'a>) -> Option<&'b Weights<'a>> {
-    match layer {
-        Layer::Linear { weights, .. } => Some(weights),
-        Layer::Convolution { .. } | Layer::Map(_) => None,
-    }
-}
-
 fn first_width(layers: &[Layer<'_>]) -> usize {
-    layers.first().and_then(linear).map_or(0, |weights| weights.matrix.columns())
+    layers.first().and_then(Layer::linear).map_or(0, |weights| weights.matrix.columns())
 }

@@ -29,6 +29,28 @@ pub enum Layer<'a> {
     },
     /// A layer whose two forms are the same (6.14).
     Map(Map),
+    /// `x + g(x)` for a network `g` (6.14).
+    Residual(Vec<Layer<'a>>),
+}
+
+impl<'a> Layer<'a> {
+    /// Layers with weights, those of branches among them.
+    pub(crate) fn num_weighted(layers: &[Self]) -> usize {
+        let of = |layer: &Self| match layer {
+            Self::Linear { .. } | Self::Convolution { .. } => 1,
+            Self::Map(_) => 0,
+            Self::Residual(branch) => Self::num_weighted(branch),
+        };
+        layers.iter().map(of).sum()
+    }
+
+    /// The weights of a linear layer.
+    pub(crate) fn linear(&self) -> Option<&Weights<'a>> {
+        match self {
+            Self::Linear { weights, .. } => Some(weights),
+            Self::Convolution { .. } | Self::Map(_) | Self::Residual(_) => None,
+        }
+    }
 }
 
 /// The weights of a layer and its bias.

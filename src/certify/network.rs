@@ -60,7 +60,7 @@ pub fn certify(layers: &[Layer<'_>], options: Options<'_>, ctx: &Context<'_>) ->
     check(layers, options)?;
     let runs = if options.sweeps > 0 { 2.0 } else { 1.0 };
     let mut settings = options.settings;
-    settings.random.delta /= runs * 4.0 * layers.len().max(1) as f64;
+    settings.random.delta /= runs * 4.0 * Layer::num_weighted(layers).max(1) as f64;
     let options = Options { settings, ..options };
     let mut best = run(layers, &balance(layers, 0, ctx)?, options, ctx)?;
     if options.sweeps > 0 {
@@ -82,32 +82,45 @@ fn check(layers: &[Layer<'_>], options: Options<'_>) -> Result<()> {
     if options.radius.is_nan() || options.radius < 0.0 {
         return Err(Error::NotAllowed { parameter: "radius", expected: "at least 0", got: options.radius });
     }
-    let fits = |name: &str, expected, got| {
-        let (name, what) = (name.to_owned(), "entries");
-        if expected == got { Ok(()) } else { Err(Error::LengthMismatch { name, what, expected, got }) }
-    };
-    let mut width = options.center.map(<[f64]>::len);
-    for (number, layer) in layers.iter().enumerate() {
-        let Layer::Linear { weights: Weights { matrix, bias }, .. } = layer else {
-            if let Layer::Convolution { conv, bias: Some(bias), .. } = layer {
-                fits(&format!("bias of layer {number}"), conv.matrix.rows(), bias.len())?;
-            }
-            width = None;
-            continue;
-        };
-        fits(&format!("input of layer {number}"), matrix.columns(), width.unwrap_or(matrix.columns()))?;
-        fits(&format!("bias of layer {number}"), matrix.rows(), bias.map_or(matrix.rows(), <[f64]>::len))?;
-        width = Some(matrix.rows());
-    }
-    let numbers = layers.iter().filter_map(|layer| match layer {
-        Layer::Linear { weights, .. } => weights.bias,
-        Layer::Convolution { bias, .. } => *bias,
-        Layer::Map(_) => None,
-    });
-    for numbers in numbers.chain(options.center) {
-        if let Some(index) = numbers.iter().position(|value| value.is_nan()) {
-            return Err(Error::NanEntry { name: "bias or center".to_owned(), index });
+    if let Some(center) = options.center {
+        no_nan("center", center)?;
+        if let Some(weights) = layers.first().and_then(Layer::linear) {
+            fits(0, "inputs", weights.matrix.columns(), center.len())?;
         }
+    }
+    check_layers(layers)
+}
+
+fn fits(layer: usize, what: &'static str, expected: usize, got: usize) -> Result<()> {
+    let name = format!("layer {layer}");
+    if expected == got { Ok(()) } else { Err(Error::LengthMismatch { name, what, expected, got }) }
+}
+
+fn no_nan(name: &str, values: &[f64]) -> Result<()> {
+    let index = values.iter().position(|value| value.is_nan());
+    index.map_or(Ok(()), |index| Err(Error::NanEntry { name: name.to_owned(), index }))
+}
+
+fn check_layers(layers: &[Layer<'_>]) -> Result<()> {
+    let mut width = None;
+    for (number, layer) in layers.iter().enumerate() {
+        let (rows, bias) = match layer {
+            Layer::Linear { weights: Weights { matrix, bias }, .. } => {
+                fits(number, "inputs", width.unwrap_or(matrix.columns()), matrix.columns())?;
+                (matrix.rows(), *bias)
+            }
+            Layer::Convolution { conv, bias, .. } => (conv.matrix.rows(), *bias),
+            Layer::Residual(branch) => {
+                check_layers(branch)?;
+                (0, None)
+            }
+            Layer::Map(_) => (0, None),
+        };
+        if let Some(bias) = bias {
+            fits(number, "numbers of its bias", rows, bias.len())?;
+            no_nan(&format!("bias of layer {number}"), bias)?;
+        }
+        width = layer.linear().map(|weights| weights.matrix.rows());
     }
     Ok(())
 }
@@ -120,22 +133,7 @@ fn run(
 ) -> Result<Certificate> {
     let mut ball = Ball::new(layers, options);
     let mut steps = Vec::new();
-    for (layer, pair) in layers.iter().zip(diagonals.windows(2)) {
-        steps.push(match layer {
-            Layer::Linear { weights: own, activation } => {
-                ball.linear(own, *activation, [weights(&pair[0]), weights(&pair[1])], options, ctx)?
-            }
-            Layer::Convolution { conv, domain, bias, places, activation } => {
-                let norm = |part| {
-                    let conv = Convolution { matrix: conv.matrix.part(part), ..*conv };
-                    conv_norm(&conv, *domain, By::Best, options.settings, ctx)
-                };
-                let norms = [norm(Part::All)?, norm(Part::Kept)?, norm(Part::Removed)?];
-                ball.convolution(norms, conv.matrix.rows(), *bias, *places, *activation)
-            }
-            Layer::Map(map) => ball.map(map),
-        });
-    }
+    ball.walk(layers, diagonals, options, &mut steps, ctx)?;
     let epsilon = Norm { value: ball.gap.get(), kind: kind(ball.delta) };
     Ok(Certificate { epsilon, steps })
 }
@@ -171,6 +169,55 @@ impl Ball {
             gap: Up::ZERO,
             delta: 0.0,
         }
+    }
+
+    /// Goes through layers, and adds a step for each.
+    fn walk(
+        &mut self,
+        layers: &[Layer<'_>],
+        diagonals: &Diagonals,
+        options: Options<'_>,
+        steps: &mut Vec<Step>,
+        ctx: &Context<'_>,
+    ) -> Result<()> {
+        for (layer, pair) in layers.iter().zip(diagonals.windows(2)) {
+            let step = match layer {
+                Layer::Linear { weights: own, activation } => {
+                    self.linear(own, *activation, [weights(&pair[0]), weights(&pair[1])], options, ctx)?
+                }
+                Layer::Convolution { conv, domain, bias, places, activation } => {
+                    let norm = |part| {
+                        let conv = Convolution { matrix: conv.matrix.part(part), ..*conv };
+                        conv_norm(&conv, *domain, By::Best, options.settings, ctx)
+                    };
+                    let norms = [norm(Part::All)?, norm(Part::Kept)?, norm(Part::Removed)?];
+                    self.convolution(norms, conv.matrix.rows(), *bias, *places, *activation)
+                }
+                Layer::Map(map) => self.map(map),
+                Layer::Residual(branch) => self.residual(branch, options, steps, ctx)?,
+            };
+            steps.push(step);
+        }
+        Ok(())
+    }
+
+    /// The state plus that of a branch, which starts from the norms of the state.
+    fn residual(
+        &mut self,
+        layers: &[Layer<'_>],
+        options: Options<'_>,
+        steps: &mut Vec<Step>,
+        ctx: &Context<'_>,
+    ) -> Result<Step> {
+        let mut branch = Self { center: None, moved: self.size, size: self.size, gap: self.gap, delta: 0.0 };
+        branch.walk(layers, &balance(layers, 0, ctx)?, options, steps, ctx)?;
+        self.delta += branch.delta;
+        self.center = None;
+        self.size = [0, 1].map(|side| self.size[side] + branch.size[side]);
+        self.moved = self.size;
+        self.gap = self.gap + branch.gap;
+        self.meet();
+        Ok(self.step(None, "residual"))
     }
 
     fn step(&self, norms: Option<[Norm; 3]>, rule: &'static str) -> Step {

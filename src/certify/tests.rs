@@ -228,6 +228,29 @@ fn convolutions_of_one_place_are_linear_layers() {
 }
 
 #[test]
+fn branches_add_to_what_they_branch_from() {
+    let bits = [1.0_f64, 2.0].map(f64::to_bits);
+    let array = [Array {
+        name: "branch".to_owned(),
+        dtype: crate::dtype::DType::F64,
+        bits: Bits::W64(&bits),
+        kept: None,
+    }];
+    let source = array.as_slice();
+    let mask = Some(Mask::Bytes(&[1, 0]));
+    let matrix = Matrix::new(&source, 0, [1, 2], mask, Part::All).expect("the shapes fit");
+    let linear = Layer::Linear { weights: Weights { matrix, bias: None }, activation: Activation::Identity };
+    let options =
+        Options { radius: 3.0, center: None, joint: true, sweeps: 2, settings: Settings::default() };
+    let layers = [Layer::Residual(vec![linear])];
+    let certificate = certify(&layers, options, &Switches::default().context()).expect("numbers");
+    // |x| <= 3, and the branch removes 2 x.
+    assert!((6.0..6.0 + 1e-9).contains(&certificate.epsilon.value));
+    let state = certificate.steps[1].state;
+    assert!((3.0 + 3.0 * 5.0_f64.sqrt()..9.71).contains(&state), "{state}");
+}
+
+#[test]
 fn maps_bound_what_has_no_weights() {
     let switches = Switches::default();
     let map = Layer::Map(Map { lipschitz: 0.5, at_zero: 0.0, largest: 1.0 });

@@ -322,21 +322,17 @@ type GlobalAnswer = (f64, usize, u8, Vec<Option<(f64, f64)>>);
 /// The largest gap over the ball where the smallest weights of all chosen layers together are pruned: the bound, its order,
 /// and the levels of each layer's law between which the common threshold lies.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
 pub(super) fn bound_global(
     py: Python<'_>,
     network: PyRef<'_, BoundNetwork>,
     chosen: Vec<bool>,
     count: u64,
     radius: f64,
-    inputs: f64,
     delta: f64,
-    theorem: &str,
 ) -> PyResult<GlobalAnswer> {
-    let (network, question) = (network.0.clone(), question(theorem)?);
-    let (answer, pruning) = run(py, usize::MAX, 1, None, |_| {
-        bound::global_bound(&network, &chosen, count, radius, inputs, delta, question)
-    })?;
+    let network = network.0.clone();
+    let (answer, pruning) =
+        run(py, usize::MAX, 1, None, |_| bound::global_bound(&network, &chosen, count, radius, delta))?;
     let range = |pruning: &Pruning| match *pruning {
         Pruning::Between { low, high } => Some((low, high)),
         _ => None,
@@ -360,42 +356,6 @@ pub(super) fn bound_given_weights_random(
     let weights = GivenWeights { rows, cols, row2, col2, largest };
     let best = bound::random_mask_deviation(&weights.checked()?, ratio, count, delta);
     Ok((best.epsilon() * (1.0 + bound::ROUNDING), best.p))
-}
-
-/// Clopper and Pearson's bounds of a chance, each with confidence `1 - beta`.
-#[pyfunction]
-pub(super) fn bound_chance(count: u64, samples: u64, beta: f64) -> (f64, f64) {
-    (bound::chance_lower(count, samples, beta), bound::chance_upper(count, samples, beta))
-}
-
-/// The rank of the sample that bounds a quantile.
-#[pyfunction]
-pub(super) fn bound_quantile_rank(samples: u64, level: f64, beta: f64) -> Option<u64> {
-    bound::quantile_rank(samples, level, beta)
-}
-
-/// How many samples make their largest a bound of a quantile.
-#[pyfunction]
-pub(super) fn bound_samples_for_quantile(level: f64, beta: f64) -> f64 {
-    bound::samples_for_quantile(level, beta)
-}
-
-/// How far an empirical distribution function is from the true one.
-#[pyfunction]
-pub(super) fn bound_distribution_error(samples: f64, beta: f64, two_sided: bool) -> Option<f64> {
-    bound::distribution_error(samples, beta, two_sided)
-}
-
-/// How many samples bring that to `error`.
-#[pyfunction]
-pub(super) fn bound_samples_for_distribution(error: f64, beta: f64, two_sided: bool) -> Option<f64> {
-    bound::samples_for_distribution(error, beta, two_sided)
-}
-
-/// How far a sample mean is below the true one.
-#[pyfunction]
-pub(super) fn bound_mean_error(samples: f64, variance: f64, largest: f64, beta: f64) -> f64 {
-    bound::mean_error(samples, variance, largest, beta)
 }
 
 /// Numbers of a law at unit scale: `ln (E[w^{2k} | side] / (2k-1)!!)` below and above a level, and the quantile there.

@@ -8,13 +8,13 @@ use super::call::run;
 use super::norm::{Promise, array, domain, mask, promise};
 use super::select::unknown;
 use crate::certify::{Activation, Layer, Map, Means, Options, Weights, Window, average_pool, max_pool};
-use crate::dtype::DType;
 use crate::norm::{Convolution, Matrix, Part, Random, Settings};
-use crate::source::{Array, Bits, Source};
+use crate::source::{Array, Source};
 
 /// A layer of a call: name, dtype, bits, shape, mask, `row_len` of a packed mask, bias, activation and its
 /// parameter; or of a convolution name, dtype, bits, shape, mask, `row_len`, (groups, stride, dilation), domain and its
-/// size, bias, places, activation and its parameter; or the numbers of a [`Map`].
+/// size, bias, places, activation and its parameter; the numbers of a [`Map`]; or the list of the
+/// layers of a branch.
 #[derive(FromPyObject)]
 pub(super) enum LayerWords<'py> {
     Linear(
@@ -42,25 +42,36 @@ pub(super) enum LayerWords<'py> {
         (String, Option<f64>),
     ),
     Map(f64, f64, f64),
+    Residual(Vec<LayerWords<'py>>),
 }
 
 impl LayerWords<'_> {
-    /// The weights, or an empty array in the place of a layer without any.
-    fn array(&self) -> PyResult<Array<'_>> {
+    /// Adds the weights of the layer to those before it.
+    fn collect<'a>(&'a self, arrays: &mut Vec<Array<'a>>) -> PyResult<()> {
         match self {
             Self::Linear(name, dtype, bits, ..) | Self::Convolution(name, dtype, bits, ..) => {
-                array(name.clone(), dtype, bits)
+                arrays.push(array(name.clone(), dtype, bits)?);
             }
-            Self::Map(..) => {
-                Ok(Array { name: String::new(), dtype: DType::F64, bits: Bits::W64(&[]), kept: None })
-            }
+            Self::Map(..) => {}
+            Self::Residual(branch) => branch.iter().try_for_each(|layer| layer.collect(arrays))?,
         }
+        Ok(())
     }
 
-    fn layer<'a>(&'a self, source: &'a dyn Source, number: usize) -> PyResult<Layer<'a>> {
+    /// The layer, whose weights are the next of the source.
+    fn layer<'a>(
+        &'a self,
+        source: &'a dyn Source,
+        next: &mut std::ops::RangeFrom<usize>,
+    ) -> PyResult<Layer<'a>> {
+        let mut matrix =
+            |shape, bytes: &'a Option<PyReadonlyArray1<'_, u8>>, row_len| -> PyResult<Matrix<'a>> {
+                let number = next.next().unwrap_or_default();
+                Ok(Matrix::new(source, number, shape, mask(bytes.as_ref(), row_len)?, Part::All)?)
+            };
         match self {
             Self::Linear(_, _, _, shape, bytes, row_len, bias, activation, parameter) => {
-                let matrix = Matrix::new(source, number, *shape, mask(bytes.as_ref(), *row_len)?, Part::All)?;
+                let matrix = matrix(*shape, bytes, *row_len)?;
                 let bias = bias.as_ref().map(|bias| bias.as_slice()).transpose()?;
                 let activation = self::activation(activation, *parameter)?;
                 Ok(Layer::Linear { weights: Weights { matrix, bias }, activation })
@@ -68,7 +79,7 @@ impl LayerWords<'_> {
             Self::Convolution(_, _, _, shape, bytes, row_len, steps, place, bias, places, act) => {
                 let &[outputs, inputs, height, width] = shape;
                 let flat = [outputs, inputs * height * width];
-                let matrix = Matrix::new(source, number, flat, mask(bytes.as_ref(), *row_len)?, Part::All)?;
+                let matrix = matrix(flat, bytes, *row_len)?;
                 let &(groups, stride, dilation) = steps;
                 Ok(Layer::Convolution {
                     conv: Convolution { matrix, size: [height, width], groups, stride, dilation },
@@ -77,6 +88,10 @@ impl LayerWords<'_> {
                     places: *places,
                     activation: activation(&act.0, act.1)?,
                 })
+            }
+            Self::Residual(branch) => {
+                let branch = branch.iter().map(|layer| layer.layer(source, next)).collect::<PyResult<_>>()?;
+                Ok(Layer::Residual(branch))
             }
             &Self::Map(lipschitz, at_zero, largest) => Ok(Layer::Map(Map { lipschitz, at_zero, largest })),
         }
@@ -106,9 +121,11 @@ pub(super) fn certify(
     seed: u64,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(Promise, Vec<Step>)> {
-    let arrays = layers.iter().map(LayerWords::array).collect::<PyResult<Vec<_>>>()?;
+    let mut arrays = Vec::new();
+    layers.iter().try_for_each(|layer| layer.collect(&mut arrays))?;
+    let mut next = 0..;
     let source = arrays.as_slice();
-    let layers = layers.iter().enumerate().map(|(number, layer)| layer.layer(&source, number));
+    let layers = layers.iter().map(|layer| layer.layer(&source, &mut next));
     let layers = layers.collect::<PyResult<Vec<_>>>()?;
     let center = center.as_ref().map(|center| center.as_slice()).transpose()?;
     let settings = Settings { random: Random { delta, starts, seed, slack }, ..Settings::default() };

@@ -9,6 +9,7 @@ mod errors;
 mod norm;
 mod sample;
 mod select;
+mod statistics;
 
 use pyo3::prelude::*;
 
@@ -17,11 +18,9 @@ use pyo3::prelude::*;
 mod _rustprune {
     #[pymodule_export]
     use super::bound::{
-        BoundNetwork, bound_allocate, bound_ball_states, bound_chance, bound_classical, bound_closed_form,
-        bound_closed_norm, bound_closed_width, bound_distribution_error, bound_estimate,
-        bound_given_weights_random, bound_global, bound_largest_use, bound_law, bound_max_prunable,
-        bound_mean_error, bound_mean_square, bound_min_width, bound_quantile_rank,
-        bound_samples_for_distribution, bound_samples_for_quantile, bound_spectral,
+        BoundNetwork, bound_allocate, bound_ball_states, bound_classical, bound_closed_form,
+        bound_closed_norm, bound_closed_width, bound_estimate, bound_given_weights_random, bound_global,
+        bound_largest_use, bound_law, bound_max_prunable, bound_mean_square, bound_min_width, bound_spectral,
     };
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
@@ -35,6 +34,11 @@ mod _rustprune {
     use super::sample::random_mask;
     #[pymodule_export]
     use super::select::{apply, num_pruned, prune, select};
+    #[pymodule_export]
+    use super::statistics::{
+        bound_chance, bound_distribution_error, bound_mean_error, bound_quantile_rank,
+        bound_samples_for_distribution, bound_samples_for_quantile,
+    };
 
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 

@@ -10,7 +10,7 @@ import numpy as np
 from rustprune import _rustprune
 from rustprune._request import number, whole
 from rustprune.bounds._estimate import counts_of
-from rustprune.bounds._inverse import code, question
+from rustprune.bounds._inverse import code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,6 @@ def estimate_global(
     count: int | None = None,
     delta: float = 0.05,
     radius: float = 1.0,
-    inputs: float | None = None,
 ) -> GlobalBound:
     """Bound the gap where the least magnitudes of all pruned layers together are pruned.
 
@@ -71,13 +70,14 @@ def estimate_global(
         Shapes, laws and activations; ``network.pruned`` says which layers share the budget.
     ratio, count
         What is pruned of all their weights together: a fraction, or a number.
-    delta, radius, inputs
-        As for `estimate`.
+    delta, radius
+        As for `estimate`, over the ball.
 
     Returns
     -------
     GlobalBound
-        The bound. Infinity where nothing can be said.
+        The bound, several times above that of one budget for each layer: layers depend on each other through
+        the common threshold, so only norms of their matrices can be used. Infinity where nothing can be said.
 
     Raises
     ------
@@ -86,13 +86,13 @@ def estimate_global(
 
     Notes
     -----
-    Proposition 2.12 of the theory page, inside Theorems 1 to 3.
+    Proposition 2.12 (a) and (b) of the theory page.
 
     Examples
     --------
     >>> from rustprune import bounds
     >>> net = bounds.Network.mlp([64, 64, 64, 10], weights=bounds.Uniform(k=1.0))
-    >>> 0 < bounds.estimate_global(net, 0.25).epsilon < 10
+    >>> 0 < bounds.estimate_global(net, 0.25).epsilon < 100
     True
     """
     if (ratio is None) == (count is None):
@@ -105,9 +105,7 @@ def estimate_global(
         [at in network.pruned for at in range(len(network.layers))],
         whole("count", count),
         number("radius", radius),
-        1.0 if inputs is None else number("inputs", inputs),
         number("delta", delta),
-        question(inputs, "best"),
     )
     return GlobalBound(epsilon, f"T{theorem}", tuple(levels))
 

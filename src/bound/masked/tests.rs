@@ -86,7 +86,7 @@ fn norms_are_above_the_exact_moments() {
 
 #[test]
 fn norms_of_independent_masks_are_above_the_exact_moments() {
-    // Proposition 2.13 as it stands for a fixed number would be far below: erratum A2.
+    // Proposition 2.13 as it stands for a fixed number would be far below.
     for shape in TINY {
         for family in LAWS {
             for ratio in [1e-6, 0.01, 0.2, 0.7, 1.0] {
@@ -114,7 +114,7 @@ fn an_independent_mask_is_not_taken_for_one_of_fixed_size() {
 
 #[test]
 fn very_rectangular_shapes_keep_their_row_sums() {
-    // Erratum A1: sums over the counts of a row must not be cut off.
+    // Sums over the counts of a row must not be cut off.
     for (shape, count, p, least) in [((2, 20_000), 20_000, 8, 58.0), ((3, 30_000), 40_000, 16, 67.0_f64)] {
         let masked = masked(Family::Uniform, shape, Pruning::Random(count));
         assert!(masked.ln_norm(Part::Pruned, p) / (2 * p) as f64 >= least.ln() - 0.01);
