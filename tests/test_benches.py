@@ -12,6 +12,16 @@ import pytest
 
 BENCHES = Path(__file__).parents[1] / "benches"
 FIGURES = {
+    "bench_bounds": [
+        "bounds of magnitude pruning: Theorem 1, ratios",
+        "bounds of magnitude pruning: Theorem 2, ratios",
+        "bounds of magnitude pruning: Theorem 1, grid",
+        "bounds of random pruning: Theorem 1, ratios",
+        "bounds of random pruning: Theorem 2, ratios",
+        "bounds of random pruning: Theorem 1, grid",
+        "Lanczos with delta 1e-9, slack 0.01, against scipy.sparse.linalg.svds, k=1",
+        "Lanczos with delta 1e-9, slack 0.01, against torch.linalg.matrix_norm(2)",
+    ],
     "bench_checkpoint": [
         "rustprune prune, scope tensor, memory beyond the page cache",
         "rustprune prune, scope global, memory beyond the page cache",
@@ -104,3 +114,9 @@ def test_the_one_command_prints_a_table_and_records_no_part_of_a_run() -> None:
         *(f"| {figure}" for figure in FIGURES["bench_import"]),
     ]
     assert sorted((BENCHES / "record").glob("*")) == records
+
+
+def test_bounds_are_validated_by_a_script() -> None:
+    tables = run("python/validate_bounds.py").split("\n\n")
+    assert [table.splitlines()[0] for table in tables[1::2]] != []
+    assert "| norm, removed | 0.5 |" in tables[-1]

@@ -216,7 +216,7 @@ def trial(digits: Digits, method: Method, scope: Scope, ratio: float) -> Trial:
 def distance(digits: Digits, ratio: float) -> Distance:
     """Measure the largest distance over the images, and bound it over the ball that holds them.
 
-    The bound for fresh weights is that of Theorem 1 for a network of these shapes before training: for
+    The bound for fresh weights is that of Theorem 1 or 6 for a network of these shapes before training: for
     trained weights it says nothing.
     """
     masks = mask(digits.weights, ratio)
@@ -239,7 +239,7 @@ def gap_table(gaps: list[Distance]) -> Iterator[str]:
     for it in gaps:
         yield f"{it.ratio:>5.2f}{it.measured:>12.4g}{it.certified:>12.4g}{it.fresh:>16.4g}"
     yield "measured: the largest over the held-out images; certified: for every such input (Theorem 5);"
-    yield f"fresh weights: with probability {1 - DELTA:.0%}, for such a network before training (Theorem 1)"
+    yield f"fresh weights: with probability {1 - DELTA:.0%}, for such a network before training (Theorem 1 or 6)"
 
 
 def table(trials: list[Trial]) -> Iterator[str]:

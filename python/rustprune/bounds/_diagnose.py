@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = NDArray[np.float64]
 
-A_PRIORI = "Theorems 1 to 4 and the mean-square law (a priori: independent weights)"
+A_PRIORI = "Theorems 1 to 4 and 6 and the mean-square law (a priori: independent weights)"
 A_POSTERIORI = "Theorem 5 (these weights and masks), Proposition 2.8 (these weights, random masks)"
 
 
