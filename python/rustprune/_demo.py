@@ -239,7 +239,7 @@ def gap_table(gaps: list[Distance]) -> Iterator[str]:
     for it in gaps:
         yield f"{it.ratio:>5.2f}{it.measured:>12.4g}{it.certified:>12.4g}{it.fresh:>16.4g}"
     yield "measured: the largest over the held-out images; certified: for every such input (Theorem 5);"
-    yield f"fresh weights: with probability {1 - DELTA:.0%}, for such a network before training (Theorem 1 or 6)"
+    yield f"fresh weights: with probability {1 - DELTA:.0%}, for it before training (Theorem 1 or 6)"
 
 
 def table(trials: list[Trial]) -> Iterator[str]:
