@@ -2,7 +2,7 @@ use super::*;
 use crate::bound::testing::{assert_close, network, reference_networks, smoothing_rows};
 use crate::bound::{Activation, Family, Pruning, input_states};
 
-/// The two rates and the gap, for the orders 16 and 64: the prototype's values without its rounding of shares to six
+/// The two rates and the gap, for the orders 16 and 64: values of a plain implementation without its rounding of shares to six
 /// digits, which is not needed.
 #[test]
 fn values_match_the_reference() {

@@ -10,7 +10,7 @@ fn prepared((shape, family, ratio, pruning): &Row, change: impl Fn(&mut Layer)) 
     Prepared::all(&layers)
 }
 
-/// The prototype's values, with the same orders and scales, but without its rounding of shares to six digits, and with
+/// Values of a plain implementation, with the same orders and scales, but without its rounding of shares to six digits, and with
 /// caps of tiny volume that are exact.
 #[test]
 fn bounds_match_the_reference() {
@@ -133,7 +133,7 @@ fn a_cut_relu_is_not_homogeneous() {
     let cut = Activation::named("relu6", 0.0).unwrap_or(Activation::IDENTITY);
     let is_relu = |layer: &Layer| layer.activation == Activation::RELU;
     let cut = |layer: &mut Layer| layer.activation = if is_relu(layer) { cut } else { layer.activation };
-    // The prototype's value over balls instead of the sphere.
+    // The value of a plain implementation over balls instead of the sphere.
     assert_close(smoothing_bound(&prepared(row, cut), UNIT, 0.01).epsilon(), 0.562_011_112_397_4);
     assert!(relu.epsilon() < 0.53);
 }

@@ -9,7 +9,7 @@ fn assert_just_above(got: f64, expected: f64) {
 
 #[test]
 fn volumes_match_the_reference() {
-    // The prototype's are larger where the chance underflows.
+    // Those of a plain implementation are larger where the chance underflows.
     assert_just_above(ln_caps(0.3, 8), 10.425_342_509_83);
     assert_just_above(ln_caps(0.01, 784), 3_610.112_079_965);
     assert_just_above(ln_lenses(0.3, 8), 10.636_212_115_86);
