@@ -48,7 +48,8 @@ class Ratios(click.ParamType[tuple[float, ...]]):
             if not rest:
                 return (float(first),)
             last, count = rest
-            return tuple(np.linspace(float(first), float(last), int(count)).tolist())
+            steps = np.linspace(float(first), float(last), int(count)).tolist()
+            return tuple(round(step, 12) for step in steps)
         except ValueError:
             self.fail(f"expected a number or first:last:count, got {value!r}")
 
