@@ -1,4 +1,4 @@
-"""``rustprune bound``: tables, files and errors; ``certify`` and ``allocate`` are tested with what they call."""
+"""``rustprune bound``: tables, files and errors; ``certify`` and ``allocate`` have theirs elsewhere."""
 
 from __future__ import annotations
 

@@ -186,3 +186,23 @@ def test_the_command_prints_the_certificate(tmp_path: Path) -> None:
     result = CliRunner().invoke(commands, ["certify", str(DIGITS), str(out)], catch_exceptions=False)
     assert "gap <= " in result.stdout
     assert "(certified)" in result.stdout
+
+
+def test_as_much_as_a_margin_allows_is_pruned_and_certified() -> None:
+    weights, _, biases, _ = drawn(3)
+    named = {f"fc{at}": matrix for at, matrix in enumerate(weights)}
+    nothing = {name: np.zeros(it.shape, bool) for name, it in named.items()}
+    everything = bounds.certify(named, nothing, biases=biases)
+    counts = []
+    for share in 0.01, 0.1, 0.5, 2.0:
+        epsilon = share * everything.epsilon.value
+        found = bounds.allocate_certified(named, epsilon=epsilon, biases=biases)
+        assert found.certificate.epsilon.value <= epsilon
+        assert isinstance(found.masks, dict)
+        again = bounds.certify(named, found.masks, biases=biases)
+        assert again.epsilon.value == found.certificate.epsilon.value
+        assert found.counts == tuple(int((~mask).sum()) for mask in found.masks.values())
+        counts.append(sum(found.counts))
+    assert counts == sorted(counts)
+    assert counts[-1] == sum(matrix.size for matrix in weights)
+    assert bounds.allocate_certified(weights, epsilon=0.0).certificate.epsilon.value == 0

@@ -17,6 +17,7 @@ Simulation
 Given weights
     `certify`, a bound of the gap for these weights and masks; `Certificate` and `CertifiedLayer`;
     `certify_checkpoint`, the same of safetensors; `CheckpointCertificate` and `TensorNorms`;
+    `allocate_certified`, how much may go within a margin, `CertifiedAllocation`;
     `diagnose`, whether weights look independent; `Diagnosis`, what follows.
 """
 
@@ -59,3 +60,5 @@ from rustprune.bounds._result import BoundEstimate as BoundEstimate
 from rustprune.bounds._simulate import Simulation as Simulation
 from rustprune.bounds._simulate import simulate as simulate
 from rustprune.bounds._spectral import norm_bound as norm_bound
+from rustprune.bounds._within import CertifiedAllocation as CertifiedAllocation
+from rustprune.bounds._within import allocate_certified as allocate_certified
