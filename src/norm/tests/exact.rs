@@ -49,6 +49,9 @@ fn quotient(columns: usize, values: &[f64]) -> (Double, Double) {
     let mut power = gram.clone();
     for _ in 0..60 {
         let largest = power.iter().map(|value| value.0.abs()).fold(0.0, f64::max);
+        if largest == 0.0 {
+            break;
+        }
         let scale = 2.0_f64.powi(-(largest.log2().floor() as i32));
         let scaled: Vec<_> = power.iter().map(|value| value.times_power(scale)).collect();
         for i in 0..columns {
