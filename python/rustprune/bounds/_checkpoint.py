@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,18 +12,16 @@ import numpy as np
 
 from rustprune import _rustprune
 from rustprune._arrays import flat
-from rustprune._checkpoint.files import Tensor, find
 from rustprune.bounds._certify import Certificate, Linear, certified, plain
+from rustprune.bounds._files import Stored, natural, read, widened
 from rustprune.bounds._network import fits
 from rustprune.bounds._norms import Norm, matrix_shape, norm_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rustprune._arrays import Words
 
 KINDS = ("frobenius", "spectral")
-_WORDS = {"float64": "<u8", "float32": "<u4", "float16": "<u2", "bfloat16": "<u2"}
 
 
 class TensorNorms(NamedTuple):
@@ -163,41 +159,6 @@ def certify_checkpoint(
     return CheckpointCertificate(tuple(tensors), certified(chain, radius, None, delta=delta, seed=seed), "")
 
 
-class Stored(NamedTuple):
-    """A tensor where it lies in its file, as unsigned words of its float format."""
-
-    name: str
-    dtype: str
-    words: Words
-
-
-def read(src: Path) -> dict[str, Stored]:
-    """Return the tensors of floating point, by name."""
-    files = find(src)
-    _, shards = files.open()
-    return {
-        stored.name: stored
-        for path, tensors in zip(files.paths(), shards, strict=True)
-        for stored in stored_in(path, tensors)
-    }
-
-
-def stored_in(path: Path, tensors: list[Tensor]) -> Iterator[Stored]:
-    """Yield the tensors of a file whose header has been checked."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    for tensor in tensors:
-        if tensor.format is None:
-            continue
-        word = np.dtype(_WORDS.get(tensor.format, "u1"))
-        start, _ = header[tensor.name]["data_offsets"]
-        words = np.empty(tensor.shape, word)
-        if words.size:
-            words = np.memmap(path, word, "r", 8 + length + start, tensor.shape)
-        yield Stored(tensor.name, tensor.format, words)
-
-
 def kept_mask(original: Stored, other: Stored, pruned: Path) -> NDArray[np.uint8] | None:
     """Return which entries were kept; None if all were."""
     kept = np.equal(original.words, other.words)
@@ -231,15 +192,6 @@ def layer_of(original: Stored, mask: NDArray[np.uint8] | None, originals: dict[s
     return Linear(original.name, original.dtype, original.words, mask, None, offset, "identity")
 
 
-def widened(stored: Stored) -> NDArray[np.float64]:
-    """Return the values of a small tensor."""
-    if stored.dtype == "bfloat16":
-        return (stored.words.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    if stored.dtype not in _WORDS:
-        raise ValueError(f"{stored.name}: expected a bias of 16 bits or more, got {stored.dtype}")
-    return np.asarray(stored.words).view(stored.dtype).astype(np.float64)
-
-
 def why_no_chain(layers: list[tuple[str, tuple[int, ...]]]) -> str:
     """Return why the matrices do not follow each other; nothing if they do."""
     if not layers:
@@ -251,8 +203,3 @@ def why_no_chain(layers: list[tuple[str, tuple[int, ...]]]) -> str:
         if not fits(one, two):
             return f"{after} {[*two]} cannot follow {before} {[*one]}"
     return ""
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts names with their digits as numbers."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -6,11 +6,13 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork
 from rustprune.bounds._activations import parsed
+from rustprune.bounds._files import natural, read, widened
 from rustprune.bounds._torch import affine_layers
 
 if TYPE_CHECKING:
@@ -235,6 +237,65 @@ class Network:
             Layer(tuple(it.linear.weight.shape), law, it.activation, it.bias_norm, name=it.name)
             for it, law in zip(found, laws, strict=True)
         )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        src: str | Path,
+        *,
+        weights: Law | Sequence[Law],
+        activation: str = "relu",
+        output_activation: str = "identity",
+    ) -> Self:
+        """Return the network of a checkpoint's shapes and bias norms, with weights of a law.
+
+        The values of its weights are not looked at: that a law is theirs is an assumption, and for trained
+        weights a wrong one (see `certify_checkpoint` for those).
+
+        Parameters
+        ----------
+        src : path
+            A safetensors file or a Hugging Face directory of a fully connected network: its tensors named
+            ``*.weight`` follow each other in the order of their names, digits as numbers.
+        weights : Law, or sequence of them
+            The law of the weights of all layers, or of each.
+        activation, output_activation : str
+            Of hidden layers, and of the last.
+
+        Returns
+        -------
+        Network
+            Its layers carry the names of the tensors.
+
+        Raises
+        ------
+        FileNotFoundError, OSError
+            If a file is missing or cannot be read.
+        ValueError
+            If a file is malformed, or the tensors are no chain of linear layers.
+
+        Examples
+        --------
+        >>> import pathlib, rustprune
+        >>> from rustprune import bounds
+        >>> digits = pathlib.Path(rustprune.__file__).parent / "data" / "digits.safetensors"
+        >>> net = bounds.Network.from_checkpoint(digits, weights=bounds.Uniform(k=1.0))
+        >>> [layer.shape for layer in net.layers]
+        [(300, 64), (100, 300), (10, 100)]
+        """
+        tensors = read(Path(src))
+        names = [name for name in sorted(tensors, key=natural) if name.rpartition(".")[2] == "weight"]
+        laws: list[Law] = each("weights", weights, len(names))
+        acts = [activation] * (len(names) - 1) + [output_activation]
+        layers = []
+        for name, law, act in zip(names, laws, acts, strict=True):
+            shape = tensors[name].words.shape
+            if len(shape) != 2:
+                raise ValueError(f"{src}: expected linear layers, got {name} of shape {[*shape]}")
+            bias = tensors.get(name.removesuffix("weight") + "bias")
+            norm = 0.0 if bias is None else math.sqrt(math.fsum(widened(bias) ** 2)) * (1 + 1e-15)
+            layers.append(Layer(shape, law, act, norm, name=name))
+        return cls(layers)
 
     def as_extension(self) -> BoundNetwork:
         """Return the network as the extension takes it."""
