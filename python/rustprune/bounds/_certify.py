@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from rustprune import _rustprune
-from rustprune._arrays import FLOATS, Batch, flat, words_of
+from rustprune._arrays import Batch
 from rustprune._request import number, whole
-from rustprune.bounds._activations import parsed
-from rustprune.bounds._norms import Norm, mask_of, matrix_shape, norm_of
-from rustprune.bounds._torch import affine_layers, is_model
+from rustprune.bounds._norms import Norm, norm_of
+from rustprune.bounds._steps import linear, steps_of_model
+from rustprune.bounds._torch import is_model
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike, NDArray
 
-    from rustprune._arrays import Arrays, Words
-    from rustprune._rustprune import _Linear
+    from rustprune._arrays import Arrays
+    from rustprune.bounds._steps import Linear, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +104,6 @@ def plain(value: object) -> object:
     return "inf" if value == math.inf else value
 
 
-class Linear(NamedTuple):
-    """A layer to certify, as flat entries of a float format; `row_len` is that of a packed mask."""
-
-    name: str
-    dtype: str
-    words: Words
-    mask: NDArray[np.uint8] | None
-    row_len: int | None
-    bias: NDArray[np.float64] | None
-    activation: str
-
-
 def certify(
     weights: Arrays | torch.nn.Module,
     masks: Arrays,
@@ -123,6 +111,7 @@ def certify(
     activation: str | Sequence[str] = "relu",
     output_activation: str = "identity",
     biases: Sequence[ArrayLike | None] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     radius: float = 1.0,
     center: ArrayLike | None = None,
     joint: bool = True,
@@ -139,8 +128,9 @@ def certify(
     Parameters
     ----------
     weights : mapping or sequence of arrays, or torch.nn.Module
-        Of each layer in the order in which they are applied, ``(out_features, in_features)``; or a model of
-        ``Linear`` layers in ``Sequential`` containers, which says its activations and biases itself.
+        Of each layer in the order in which they are applied, ``(out_features, in_features)``; or a model in
+        ``Sequential`` containers, which says its activations and biases itself: of ``Linear``, ``Conv2d``,
+        ``MaxPool2d``, ``AvgPool2d``, ``AdaptiveAvgPool2d``, ``Flatten`` and ``Dropout``.
     masks : mapping or sequence of arrays
         True = kept, plain or packed, one for each of the weights in a container like theirs; of a model a
         mapping by the names of its weights, such as ``"0.weight"``, of those that are pruned.
@@ -150,6 +140,8 @@ def certify(
         Of the last layer.
     biases : sequence of arrays, optional
         Of each layer, None where there is none.
+    input_shape : tuple of int, optional
+        Of a model with convolutions: ``(channels, height, width)`` of its images.
     radius : float
         Of the ball of inputs, in Euclidean norm; 0 asks for one input.
     center : array, optional
@@ -181,7 +173,7 @@ def certify(
 
     Notes
     -----
-    Theorem 5 of the theory page, with Propositions 6.3 to 6.5, 6.13 and 6.15.
+    Theorem 5 of the theory page, with Propositions 6.3 to 6.5, 6.12 to 6.15.
 
     Examples
     --------
@@ -195,7 +187,13 @@ def certify(
     >>> found.epsilon.kind, 0.25 < found.epsilon.value < 4
     ('certified', True)
     """
-    layers = linear_layers(weights, masks, activation, output_activation, biases)
+    layers: Sequence[Step]
+    if is_model(weights):
+        if not isinstance(masks, dict):
+            raise TypeError(f"masks must be a dict by names of weights, got {type(masks).__name__}")
+        layers = steps_of_model(weights, masks, input_shape)
+    else:
+        layers = linear_layers(cast("Arrays", weights), masks, activation, output_activation, biases)
     middle = None if center is None else np.ascontiguousarray(center, np.float64).reshape(-1)
     return certified(
         layers,
@@ -211,7 +209,7 @@ def certify(
 
 
 def certified(
-    layers: list[Linear],
+    layers: Sequence[Step],
     radius: float,
     center: NDArray[np.float64] | None,
     *,
@@ -224,7 +222,7 @@ def certified(
 ) -> Certificate:
     """Return the certificate of layers."""
     epsilon, steps = _rustprune.certify(
-        [words_for(layer) for layer in layers],
+        [layer.as_extension() for layer in layers],
         radius,
         center,
         joint,
@@ -253,32 +251,14 @@ def certified(
     return Certificate(norm_of(epsilon), radius, center is not None, tuple(found))
 
 
-def words_for(layer: Linear) -> _Linear:
-    """Return a layer as the extension takes it."""
-    word, parameter = parsed(layer.activation)
-    return (
-        layer.name,
-        layer.dtype,
-        flat(layer.words).reshape(-1),
-        matrix_shape(layer.words.shape),
-        layer.mask,
-        layer.row_len,
-        layer.bias,
-        word,
-        parameter,
-    )
-
-
 def linear_layers(
-    weights: Arrays | torch.nn.Module,
+    weights: Arrays,
     masks: Arrays,
     activation: str | Sequence[str],
     output_activation: str,
     biases: Sequence[ArrayLike | None] | None,
 ) -> list[Linear]:
-    """Return the layers that a caller gave."""
-    if is_model(weights):
-        return layers_of_model(weights, masks)
+    """Return the layers that a caller gave as arrays."""
     batch = Batch.of("weights", weights)
     given = batch.match("masks", masks)
     count = len(batch.items)
@@ -291,28 +271,3 @@ def linear_layers(
     acts = [*hidden, output_activation]
     rows = zip(batch.names, batch.items, given.items, offsets, acts, strict=True)
     return [linear(name, item, mask, bias, act) for name, item, mask, bias, act in rows]
-
-
-def linear(name: str, weights: object, mask: object, bias: ArrayLike | None, activation: str) -> Linear:
-    """Return one layer, checked."""
-    dtype, words = words_of(name, weights, FLOATS)
-    if words.ndim != 2:
-        raise ValueError(f"{name}: expected (out_features, in_features), got shape {words.shape}")
-    bits, row_len = mask_of(name, mask, words.shape)
-    offset = None if bias is None else np.ascontiguousarray(bias, np.float64).reshape(-1)
-    return Linear(name, dtype, words, bits, row_len, offset, activation)
-
-
-def layers_of_model(model: torch.nn.Module, masks: Arrays) -> list[Linear]:
-    """Return the layers of a torch model."""
-    if not isinstance(masks, dict):
-        raise TypeError(f"masks must be a dict by names of weights, got {type(masks).__name__}")
-    found = affine_layers(model)
-    unknown = {*masks} - {f"{it.name}.weight" for it in found}
-    if unknown:
-        raise ValueError(f"masks: expected names of the model's weights, got {sorted(unknown)}")
-    layers = []
-    for it in found:
-        name = f"{it.name}.weight"
-        layers.append(linear(name, it.linear.weight, masks.get(name), it.bias, it.activation))
-    return layers

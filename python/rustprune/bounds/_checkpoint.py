@@ -12,10 +12,11 @@ import numpy as np
 
 from rustprune import _rustprune
 from rustprune._arrays import flat
-from rustprune.bounds._certify import Certificate, Linear, certified, plain
+from rustprune.bounds._certify import Certificate, certified, plain
 from rustprune.bounds._files import Stored, natural, read, widened
 from rustprune.bounds._network import fits
 from rustprune.bounds._norms import Norm, matrix_shape, norm_of
+from rustprune.bounds._steps import Linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

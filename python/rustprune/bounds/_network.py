@@ -13,13 +13,16 @@ from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork
 from rustprune.bounds._activations import parsed
 from rustprune.bounds._files import natural, read, widened
-from rustprune.bounds._torch import affine_layers
+from rustprune.bounds._steps import Convolution, Linear, steps_of_model
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from rustprune._rustprune import _RandomLayer
     from rustprune.bounds._laws import Law
+    from rustprune.bounds._steps import Step
 
 T = TypeVar("T")
 
@@ -200,8 +203,14 @@ class Network:
         return cls(layers, pruned, dimension)
 
     @classmethod
-    def from_torch(cls, model: torch.nn.Module, *, weights: Law | Sequence[Law]) -> Self:
-        """Return the network of a torch model's shapes and activations, with weights of a law.
+    def from_torch(
+        cls,
+        model: torch.nn.Module,
+        *,
+        weights: Law | Sequence[Law],
+        input_shape: tuple[int, int, int] | None = None,
+    ) -> Self:
+        """Return the network of a torch model's shapes, biases and activations, with weights of a law.
 
         The values of its weights are not looked at: that a law is theirs is an assumption, and for trained
         weights a wrong one (see `certify` for those).
@@ -209,19 +218,22 @@ class Network:
         Parameters
         ----------
         model : torch.nn.Module
-        X
+            ``Linear`` and ``Conv2d`` layers, each followed by at most one activation, in ``Sequential``
+            containers; ``Flatten``, ``Dropout`` and ``Identity`` are passed over.
         weights : Law, or sequence of them
             The law of the weights of all layers, or of each.
+        input_shape : tuple of int, optional
+            Of a model with convolutions: ``(channels, height, width)`` of its images.
 
         Returns
         -------
         Network
-            Its layers carry the names of the model's.
+            Its layers carry the names of the model's weights.
 
         Raises
         ------
         ValueError
-            If there is a module of another kind, which is named.
+            If there is a module of another kind, which is named, or a convolution in groups.
 
         Examples
         --------
@@ -231,12 +243,9 @@ class Network:
         >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
         'relu'
         """
-        found = affine_layers(model)
-        laws: list[Law] = each("weights", weights, len(found))
-        return cls(
-            Layer(tuple(it.linear.weight.shape), law, it.activation, it.bias_norm, name=it.name)
-            for it, law in zip(found, laws, strict=True)
-        )
+        steps = steps_of_model(model, {}, input_shape)
+        laws: list[Law] = each("weights", weights, len(steps))
+        return cls(layer_of(step, law) for step, law in zip(steps, laws, strict=True))
 
     @classmethod
     def from_checkpoint(
@@ -293,8 +302,7 @@ class Network:
             if len(shape) != 2:
                 raise ValueError(f"{src}: expected linear layers, got {name} of shape {[*shape]}")
             bias = tensors.get(name.removesuffix("weight") + "bias")
-            norm = 0.0 if bias is None else math.sqrt(math.fsum(widened(bias) ** 2)) * (1 + 1e-15)
-            layers.append(Layer(shape, law, act, norm, name=name))
+            layers.append(Layer(shape, law, act, length(None if bias is None else widened(bias)), name=name))
         return cls(layers)
 
     def as_extension(self) -> BoundNetwork:
@@ -302,6 +310,23 @@ class Network:
         laws = [layer.weights.spec(*layer.fans) for layer in self.layers]
         facts = [layer.facts(number) for number, layer in enumerate(self.layers)]
         return BoundNetwork(laws, facts, self.dimension)
+
+
+def layer_of(step: Step, law: Law) -> Layer:
+    """Return a step of a torch model as a layer of random weights."""
+    if isinstance(step, Linear):
+        return Layer(step.words.shape, law, step.activation, length(step.bias), name=step.name)
+    if not isinstance(step, Convolution) or step.groups != 1:
+        raise ValueError(f"{step.name}: expected Linear or Conv2d without groups, and one activation at most")
+    it = step.linear
+    return Layer(
+        it.words.shape, law, it.activation, length(it.bias), step.stride, step.dilation, step.places, it.name
+    )
+
+
+def length(vector: NDArray[np.float64] | None) -> float:
+    """Return the Euclidean norm, rounded up."""
+    return 0.0 if vector is None else math.sqrt(math.fsum(vector**2)) * (1 + 1e-15)
 
 
 def fits(before: tuple[int, ...], after: tuple[int, ...]) -> bool:

@@ -1,19 +1,16 @@
-"""Affine layers of torch models, found by walking `Sequential` containers; torch is never imported first."""
+"""What of torch models is understood; torch is never imported first."""
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-_PASSED_OVER = ("Dropout", "Flatten", "Identity")
-_ACTIVATIONS = {
+PASSED_OVER = ("Dropout", "Flatten", "Identity")
+ACTIVATION_MODULES = {
     "ELU": "elu",
     "GELU": "gelu",
     "Hardswish": "hardswish",
@@ -31,61 +28,15 @@ _ACTIVATIONS = {
 }
 
 
-class Affine(NamedTuple):
-    """A linear layer and what follows it."""
-
-    name: str
-    linear: torch.nn.Linear
-    activation: str
-
-    @property
-    def bias(self) -> NDArray[np.float64] | None:
-        """Its bias, if it has one."""
-        bias: torch.Tensor | None = self.linear.bias
-        return None if bias is None else bias.detach().cpu().double().numpy()
-
-    @property
-    def bias_norm(self) -> float:
-        """The Euclidean norm of its bias, rounded up."""
-        values = [] if self.bias is None else self.bias.tolist()
-        return math.sqrt(math.fsum(value * value for value in values)) * (1 + 1e-15)
-
-
 def is_model(value: object) -> TypeGuard[torch.nn.Module]:
     """Return whether `value` is a torch module."""
     return isinstance(value, getattr(sys.modules.get("torch.nn"), "Module", ()))
 
 
-def affine_layers(model: torch.nn.Module) -> list[Affine]:
-    """Return the linear layers of a model, in the order in which they are applied.
-
-    Raises
-    ------
-    ValueError
-        If there is a module of another kind, which is named, or two activations in a row.
-    """
-    layers: list[Affine] = []
-    ready = False
-    for name, module in _steps("", model):
-        kind = type(module).__name__
-        if kind == "Linear":
-            layers.append(Affine(name, cast("torch.nn.Linear", module), "identity"))
-            ready = True
-        elif kind in _ACTIVATIONS and ready:
-            layers[-1] = layers[-1]._replace(activation=activation_of(name, module))
-            ready = False
-        elif kind not in _PASSED_OVER:
-            place = name or "model"
-            raise ValueError(f"{place}: expected Linear layers, each with one activation at most, got {kind}")
-    if not layers:
-        raise ValueError("model: expected one Linear layer or more, got none")
-    return layers
-
-
 def activation_of(name: str, module: torch.nn.Module) -> str:
     """Return the name of an activation, with its number where it has one."""
     kind = type(module).__name__
-    word = _ACTIVATIONS[kind]
+    word = ACTIVATION_MODULES[kind]
     if kind == "LeakyReLU":
         return f"{word}({module.negative_slope})"
     if kind == "ELU":
@@ -99,9 +50,10 @@ def activation_of(name: str, module: torch.nn.Module) -> str:
     return word
 
 
-def _steps(prefix: str, module: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+def modules(module: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
+    """Yield the modules in `Sequential` containers, with their names, in the order of their application."""
     if type(module).__name__ != "Sequential":
         yield prefix, module
         return
     for name, child in module.named_children():
-        yield from _steps(f"{prefix}.{name}" if prefix else name, child)
+        yield from modules(child, f"{prefix}.{name}" if prefix else name)

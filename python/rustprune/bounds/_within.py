@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rustprune._arrays import Arrays, Bools
-    from rustprune.bounds._certify import Linear
+    from rustprune.bounds._steps import Linear
 
 
 @dataclass(frozen=True, slots=True)
