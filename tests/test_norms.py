@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -174,3 +175,27 @@ def test_bad_requests_are_named() -> None:
         bounds.norms(weights, kinds=["lanczos"], delta=0.0)
     with pytest.raises(ValueError, match="expected shape"):
         bounds.norms(weights, np.ones((4, 3), bool))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+def test_convolutions_are_bounded_by_what_they_do_to_images(
+    seed: int, padding: Literal["zeros", "circular"]
+) -> None:
+    rng = np.random.default_rng(seed)
+    kernel = rng.standard_normal((4, 2, 3, 3)) * 10.0 ** rng.integers(-3, 4, (1, 1, 3, 3))
+    mask = rustprune.mask(kernel, 0.4)
+    for stride, (height, width) in itertools.product((1, 2, 3), ((6, 5), (6, 6), (7, 4))):
+        conv = torch.nn.Conv2d(
+            4, 4, 3, stride=stride, padding=1, groups=2, bias=False, padding_mode=padding
+        ).double()
+        conv.weight.data = torch.from_numpy(kernel * ~mask)
+        images = torch.eye(4 * height * width, dtype=torch.float64).reshape(-1, 4, height, width)
+        exact = np.linalg.norm(conv(images).flatten(1).detach().numpy(), 2)
+        steps = (stride, stride)
+        here = bounds.conv_norm(kernel, mask, size=(height, width), padding=padding, stride=steps, groups=2)
+        anywhere = bounds.conv_norm(kernel, mask, padding=padding, stride=steps, groups=2)
+        for found in here, anywhere:
+            assert found.kind == "certified"
+            assert exact * (1 - 1e-12) <= found.value
+        assert here.value <= 4 * exact

@@ -34,7 +34,8 @@ pub enum Domain {
     Circular([usize; 2]),
     /// Inputs of this height and width, with zeros around of any number (6.12b).
     Zero([usize; 2]),
-    /// Inputs of any size, with zeros around or continued (6.12c), from this many frequencies per axis, at least.
+    /// Inputs of any size, with zeros around, or continued where the stride divides the size (6.12c), from this many
+    /// frequencies per axis, at least.
     Any(usize),
 }
 

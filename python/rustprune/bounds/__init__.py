@@ -9,7 +9,8 @@ Bounds
     all layers, and `GlobalBound`; `norm_bound`, of one random matrix; `mean_square`, and `MeanSquare`;
     `closed_form` and `classical`, for comparison; `random_mask_bound`, of given weights.
 Norms
-    `norms`, of a matrix or of the part that a mask keeps or prunes; `Norm`, a number and what it promises.
+    `norms`, of a matrix or of the part that a mask keeps or prunes; `conv_norm`, of a convolution; `Norm`, a
+    number and what it promises.
 Networks
     `Network` and `Layer`, shapes and laws; `Uniform`, `Normal`, `Laplace`, `Tabulated`, laws of weights.
 Simulation
@@ -55,6 +56,7 @@ from rustprune.bounds._network import Layer as Layer
 from rustprune.bounds._network import Network as Network
 from rustprune.bounds._norms import Norm as Norm
 from rustprune.bounds._norms import Part as Part
+from rustprune.bounds._norms import conv_norm as conv_norm
 from rustprune.bounds._norms import norms as norms
 from rustprune.bounds._result import BoundEstimate as BoundEstimate
 from rustprune.bounds._simulate import Simulation as Simulation

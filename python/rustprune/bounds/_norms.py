@@ -120,6 +120,96 @@ def norms(
     return {name: norm_of(promise) for name, promise in found.items()}
 
 
+def conv_norm(
+    kernel: Array,
+    mask: Array | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    padding: Literal["zeros", "circular"] = "zeros",
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    part: Part | None = None,
+    by: Literal["best", "frequencies", "unfoldings", "taps"] = "best",
+    delta: float = 1e-9,
+    seed: int = 0,
+) -> Norm:
+    """Bound the spectral norm of a convolution, or of the part of its kernel that a mask keeps or prunes.
+
+    Parameters
+    ----------
+    kernel : array, shape (out_channels, in_channels / groups, height, width)
+        As for `norms`.
+    mask : array, optional
+        True = kept, plain or packed.
+    size : tuple of int, optional
+        Height and width of the images; by default the bound is for every size.
+    padding : {"zeros", "circular"}
+        What surrounds an image: zeros, as many as the kernel reaches at most, or the image itself.
+    stride, dilation : tuple of int
+        Along height and width.
+    groups : int
+        Of input and output channels.
+    part : {"all", "kept", "removed"}, optional
+        What of the kernel; with a mask ``"removed"``, without one ``"all"`` by default.
+    by : {"best", "frequencies", "unfoldings", "taps"}
+        Which of the bounds of Proposition 6.12: over frequencies (a to c; exact for circular padding and
+        stride 1), by unfoldings (d), by taps (e), or the best of them.
+    delta, seed
+        As for `norms`, where a matrix is too large to be certified.
+
+    Returns
+    -------
+    Norm
+        The bound.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `norms`.
+
+    Notes
+    -----
+    Proposition 6.12 of the theory page.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rustprune import bounds
+    >>> found = bounds.conv_norm(np.ones((1, 1, 3, 3)), size=(8, 8), padding="circular")
+    >>> found.kind, round(found.value, 6)
+    ('certified', 9.0)
+    """
+    dtype, words = words_of("kernel", kernel, FLOATS)
+    if words.ndim != 4:
+        raise ValueError(f"kernel must have four axes, got shape {words.shape}")
+    bits, row_len = mask_of("kernel", mask, words.shape)
+    if size is None and padding == "circular":
+        # A stride that does not divide the size mixes phases at the edge; without it the norm is no smaller.
+        stride = (1, 1)
+    out_channels, in_channels, height, width = words.shape
+    value = _rustprune.conv_norm(
+        "kernel",
+        dtype,
+        flat(words).reshape(-1),
+        (out_channels, in_channels, height, width),
+        bits,
+        row_len,
+        part or ("all" if mask is None else "removed"),
+        whole("groups", groups),
+        stride,
+        dilation,
+        "any" if size is None else {"zeros": "zero"}.get(padding, padding),
+        (16, 16) if size is None else size,
+        by,
+        delta,
+        0.01,
+        2,
+        whole("seed", seed),
+    )
+    return norm_of(value)
+
+
 def norm_of(promise: tuple[float, str, float | None]) -> Norm:
     """Return a norm as the extension gives it."""
     value, kind, delta = promise
