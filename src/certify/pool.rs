@@ -134,7 +134,7 @@ mod tests {
         assert!((value - expected).abs() < 1e-12, "{value} is not {expected}");
     }
 
-    /// Errata A4: the mean of the entries that are there can be less of a contraction.
+    /// The mean of the entries that are there can be less of a contraction.
     #[test]
     fn means_without_padding_in_the_divisor_are_bounded_by_their_matrix() {
         close(axis(9, 3, 3, 1, false), 0.5_f64.sqrt());
@@ -147,7 +147,7 @@ mod tests {
         close(average_pool(&[Means::adaptive(6, 3)]), 0.5_f64.sqrt());
     }
 
-    /// Errata A5: a dilated window skips entries, so that those of neighbours can meet.
+    /// A dilated window skips entries, so that those of neighbours can meet.
     #[test]
     fn dilated_maxima_count_every_window() {
         for size in 1..5 {

@@ -1,4 +1,4 @@
-//! Certificates against networks that are evaluated, and the errata.
+//! Certificates against networks that are evaluated, and where shortcuts would be wrong.
 
 use super::*;
 use crate::mask::Mask;
@@ -161,7 +161,7 @@ fn nothing_pruned_is_no_gap() {
     }
 }
 
-/// Errata A6: at a centre where terms cancel, the computed states are no measure of the exact ones.
+/// At a centre where terms cancel, the computed states are no measure of the exact ones.
 #[test]
 fn cancelling_centers_are_covered() {
     let center = [1e16, 1.0, -1e16];

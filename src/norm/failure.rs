@@ -118,7 +118,7 @@ mod tests {
         (a / b - 1.0).abs() < 1e-10
     }
 
-    /// Reference values of the sheet, section 11.
+    /// Known values.
     #[test]
     fn reference_values_agree() {
         assert!(close(lanczos_failure(1000, 20, 0.1), 0.000_143_371_284_472_306));

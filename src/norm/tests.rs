@@ -1,4 +1,4 @@
-//! Every norm against its definition, the sheet's reference values, exact arithmetic and the errata.
+//! Every norm against its definition, known values and exact arithmetic.
 
 mod agree;
 mod exact;
@@ -68,7 +68,7 @@ fn close(value: f64, expected: f64, tolerance: f64) {
     assert!((value / expected - 1.0).abs() <= tolerance, "{value} is not {expected}");
 }
 
-/// Section 11 of the sheet; its last digits hold its own margins for rounding.
+/// Known values; their last digits hold margins for rounding.
 #[test]
 fn reference_values_agree() {
     let a = Weights::new([2, 3], &[1.0, 2.0, 0.0, 0.0, -3.0, 1.0]);

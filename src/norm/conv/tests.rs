@@ -95,7 +95,7 @@ fn close(value: f64, expected: f64, tolerance: f64) {
     assert!((value / expected - 1.0).abs() <= tolerance, "{value} is not {expected}");
 }
 
-/// Section 11 of the sheet.
+/// Known values.
 #[test]
 fn reference_values_agree() {
     let values: Vec<_> = (1..19).map(|value| f64::from(value) / 10.0).collect();
@@ -108,7 +108,7 @@ fn reference_values_agree() {
     close(between(5, 32).get(), 1.019_591_158_208_32, 1e-12);
 }
 
-/// Errata A12 among them: sizes below the kernel's.
+/// Among them sizes below the kernel's.
 #[test]
 fn circular_convolutions_have_the_norm_of_their_matrix() {
     for (shape, sizes) in [
