@@ -101,8 +101,7 @@ def estimate(
     if (ratio is None) == (counts is None):
         given = "neither" if counts is None else "both"
         raise ValueError(f"expected exactly one of ratio and counts, got {given}")
-    if inputs is not None and theorem != "best":
-        raise ValueError(f"theorem must be left out with inputs, got {theorem!r}")
+    asked = question(inputs, theorem)
     ratios = np.asarray(np.nan if ratio is None else ratio, np.float64)
     points = np.asarray(np.nan if inputs is None else inputs, np.float64)
     table = None if counts is None else whole_numbers("counts", counts)
@@ -129,7 +128,7 @@ def estimate(
         flat(deltas),
         flat(radii),
         flat(np.ones(shape) if inputs is None else points),
-        theorem if inputs is None else "inputs",
+        asked,
         None if progress is None else lambda done: progress(done, length),
     )
     names = np.array([THEOREMS.get(code, THEOREMS[0])[0] for code in range(max(THEOREMS) + 1)])
@@ -179,10 +178,21 @@ def networks(network: Networks) -> tuple[list[Network], NDArray[np.uint32]]:
 def method_codes(method: str | Sequence[object]) -> NDArray[np.uint8]:
     """Return the methods as the extension numbers them."""
     names = np.asarray(method)
-    for name in set(names.ravel().tolist()) - {*METHODS}:
-        raise ValueError(f"method must be {', '.join(METHODS)}, got {name!r}")
-    codes = [METHODS.index(name) for name in names.ravel().tolist()]
-    return np.array(codes, np.uint8).reshape(names.shape)
+    return np.array([code(name) for name in names.ravel().tolist()], np.uint8).reshape(names.shape)
+
+
+def code(method: str) -> int:
+    """Return a method as the extension numbers it."""
+    if method not in METHODS:
+        raise ValueError(f"method must be {', '.join(METHODS)}, got {method!r}")
+    return METHODS.index(method)
+
+
+def question(inputs: ArrayLike | None, theorem: Theorem) -> str:
+    """Return which bound is asked for, as the extension names it."""
+    if inputs is not None and theorem != "best":
+        raise ValueError(f"theorem must be left out with inputs, got {theorem!r}")
+    return theorem if inputs is None else "inputs"
 
 
 def counts_of(

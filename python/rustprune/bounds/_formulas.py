@@ -9,8 +9,7 @@ import numpy as np
 
 from rustprune import _rustprune
 from rustprune._request import number, whole
-from rustprune.bounds._estimate import counts_of
-from rustprune.bounds._inverse import code
+from rustprune.bounds._estimate import code, counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

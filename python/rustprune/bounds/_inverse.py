@@ -10,7 +10,7 @@ import numpy as np
 
 from rustprune import _rustprune
 from rustprune._request import number, whole
-from rustprune.bounds._estimate import METHODS, estimate
+from rustprune.bounds._estimate import code, estimate, question
 
 if TYPE_CHECKING:
     from rustprune.bounds._estimate import Theorem
@@ -271,17 +271,3 @@ def min_width(
         theorem,
     )
     return None if found is None else Width(*found)
-
-
-def code(method: str) -> int:
-    """Return a method as the extension numbers it."""
-    if method not in METHODS:
-        raise ValueError(f"method must be {', '.join(METHODS)}, got {method!r}")
-    return METHODS.index(method)
-
-
-def question(inputs: float | None, theorem: Theorem) -> str:
-    """Return which bound is asked for, as the extension names it."""
-    if inputs is not None and theorem != "best":
-        raise ValueError(f"theorem must be left out with inputs, got {theorem!r}")
-    return theorem if inputs is None else "inputs"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from rustprune._request import number, whole
-from rustprune._rustprune import BoundNetwork
+from rustprune._rustprune import BoundNetwork, bound_largest_use
 from rustprune.bounds._activations import parsed
 from rustprune.bounds._files import natural, read, widened
 from rustprune.bounds._steps import Convolution, Linear, steps_of_model
@@ -94,7 +94,7 @@ class Layer:
             "taps": (taps[0], taps[1]) if taps else (1, 1),
             "circular": None,
             "positions": self.positions,
-            "uses": math.prod(-(-tap * math.gcd(step, gap) // step) for tap, step, gap in steps),
+            "uses": math.prod(bound_largest_use(*axis) for axis in steps),
             "law": law,
             "activation": word,
             "parameter": parameter,

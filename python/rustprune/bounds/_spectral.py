@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rustprune import _rustprune
 from rustprune._request import number, whole
-from rustprune.bounds._inverse import code
+from rustprune.bounds._estimate import code
 from rustprune.bounds._network import Layer, Network
 
 if TYPE_CHECKING:
