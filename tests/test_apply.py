@@ -196,7 +196,7 @@ def test_a_gradient_that_needs_the_old_values_raises_and_is_not_wrong(function: 
     else:
         rustprune.apply_(weight, torch.tensor([True, True, False, False]))
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
 
 def test_nothing_is_written_when_a_later_array_is_bad() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+
+from rustprune._names import OUTPUT_LAYERS, matched, matches_any
 
 if TYPE_CHECKING:
     from rustprune._checkpoint.files import Files, Tensor
@@ -21,8 +21,7 @@ DEFAULT_IGNORE = (
     r"re:(.*\.)?(wte|wpe|shared|emb|relative_attention_bias)\.weight",  # GPT-2, T5, RWKV
     "re:(?i).*norm",  # LayerNorm, input_layernorm, batch_norm
     r"re:(.*\.)?(ln|bn)_?[0-9a-z]*\.weight",  # GPT-2 ln_1 and ln_f, ResNet bn1
-    "re:.*lm_head",
-    r"re:(.*\.)?predictions\.decoder\.weight",  # the output layer of BERT
+    *OUTPUT_LAYERS,
 )
 
 # Endings of what holds quantised weights and their scales.
@@ -68,8 +67,8 @@ def choose(
     """
     places = by_name(tensors)
     names = [place.tensor.name for place in places]
-    wanted = _matched("targets", targets, names) if targets else _default(places)
-    wanted -= _matched("ignore", ignore, names)
+    wanted = matched("targets", targets, names) if targets else _default(places)
+    wanted -= matched("ignore", ignore, names)
     scaled = {name.rpartition(".")[0] for name in names if name.rpartition(".")[2] in _SCALES}
     chosen, skipped = [], []
     for place in places:
@@ -95,32 +94,8 @@ def quantisation(files: Files) -> list[str]:
 
 def _default(places: Iterable[Place]) -> set[str]:
     names = [place.tensor.name for place in places if len(place.tensor.shape) >= 2]
-    found = {name for name in names if _matches_any(DEFAULT_TARGETS, name)}
-    return {name for name in found if not _matches_any(DEFAULT_IGNORE, name)}
-
-
-def _matched(option: str, patterns: Iterable[str], names: Sequence[str]) -> set[str]:
-    """Return the names that a user's patterns match, each at least one."""
-    matched = set()
-    for pattern in patterns:
-        try:
-            found = {name for name in names if _matches(pattern, name)}
-        except re.error as error:
-            raise ValueError(f"{option}: expected a regular expression, got {pattern!r}: {error}") from None
-        if not found:
-            raise ValueError(f"{option}: expected the name of a tensor, no name matches {pattern!r}")
-        matched |= found
-    return matched
-
-
-def _matches_any(patterns: Iterable[str], name: str) -> bool:
-    return any(_matches(pattern, name) for pattern in patterns)
-
-
-def _matches(pattern: str, name: str) -> bool:
-    if pattern.startswith("re:"):
-        return re.match(pattern.removeprefix("re:"), name) is not None
-    return name == pattern or fnmatch.fnmatchcase(name, pattern)
+    found = {name for name in names if matches_any(DEFAULT_TARGETS, name)}
+    return {name for name in found if not matches_any(DEFAULT_IGNORE, name)}
 
 
 def _quantised(tensor: Tensor, scaled: set[str]) -> str | None:

@@ -1,0 +1,32 @@
+"""Masks on torch models: choose them, hold them while the model trains, and say what they do.
+
+    import rustprune.torch as rpt
+    report = rpt.prune(model, 0.9, scope="global", optimizer=optimizer)  # masks are held from here on
+    train(model)
+    rpt.finalize(model)
+
+Masks
+    `prune`, choose, apply and hold; its parts: `targets`, which parameters; `masks`, which of their entries;
+    `apply_`, zeros once; `hold`, zeros while a model trains; `finalize`; `is_pruned`.
+    `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
+Reports
+    `report`, what is pruned of a model: `Report` and `TargetReport`.
+
+A weight stays an ordinary parameter under its own name: nothing is added to the model, so that copies,
+pickles, state dicts, tied weights and compiled models are what they were.
+"""
+
+from rustprune.torch._hold import Hold as Hold
+from rustprune.torch._hold import hold as hold
+from rustprune.torch._masks import Masks as Masks
+from rustprune.torch._prune import apply_ as apply_
+from rustprune.torch._prune import finalize as finalize
+from rustprune.torch._prune import is_pruned as is_pruned
+from rustprune.torch._prune import masks as masks
+from rustprune.torch._prune import prune as prune
+from rustprune.torch._report import Report as Report
+from rustprune.torch._report import TargetReport as TargetReport
+from rustprune.torch._report import report as report
+from rustprune.torch._targets import Target as Target
+from rustprune.torch._targets import Targets as Targets
+from rustprune.torch._targets import targets as targets

@@ -1,0 +1,30 @@
+"""Zeros where masks prune, in place and on the device of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+import rustprune
+from rustprune.torch import _bits
+
+
+def apply_bits_(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Write zeros into tensors where their bits are 0; contiguous CPU tensors in one pass of the core."""
+    here: list[tuple[Tensor, Tensor]] = []
+    for tensor, bits in pairs:
+        tensor = tensor.detach()
+        if tensor.is_cpu and tensor.is_contiguous():
+            here.append((tensor.view(-1), bits))
+        else:
+            # Zeros are written and never multiplied: NaN and infinity must go too.
+            tensor.masked_fill_(~_bits.unpack(bits, tensor.shape), 0)
+    if here:
+        rustprune.apply_([tensor for tensor, _ in here], [bits for _, bits in here])
+
+
+def count_nonzero(tensor: Tensor) -> int:
+    """Return how many entries are not zero; NaN is not."""
+    return int(torch.count_nonzero(tensor.detach()))

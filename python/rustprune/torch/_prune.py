@@ -1,0 +1,316 @@
+"""The loop's first step: choose masks for a model, write the zeros, and hold them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, Unpack
+
+from torch import Tensor, nn
+
+from rustprune import num_pruned
+from rustprune._names import matched
+from rustprune._request import Method, Nan, Scope, groups, number, whole
+from rustprune._request import amount as checked_amount
+from rustprune.torch import _bits
+from rustprune.torch._apply import apply_bits_
+from rustprune.torch._choose import Amount, Bits, By, Groups, PerRow, PerTensor, Quantity, Together, choose
+from rustprune.torch._hold import Hold, Optimizers, held, hold, parameter_of
+from rustprune.torch._masks import Masks
+from rustprune.torch._report import Report, report
+from rustprune.torch._targets import Fate, Patterns, Targets
+from rustprune.torch._targets import targets as targets_of
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `masks` and `prune`."""
+
+    count: int | None
+    method: Method
+    scores: Mapping[str, Tensor] | None
+    scope: Scope
+    pattern: str | None
+    targets: Targets | Patterns
+    ignore: Patterns
+    first: Fate
+    classifier: Fate
+    min_kept: int | float
+    regrow: bool
+    nan: Nan
+    seed: int | None
+
+
+def masks(
+    model: nn.Module,
+    ratio: float | Mapping[str, float] | None = None,
+    *,
+    count: int | None = None,
+    method: Method = "magnitude",
+    scores: Mapping[str, Tensor] | None = None,
+    scope: Scope = "tensor",
+    pattern: str | None = None,
+    targets: Targets | Patterns = (),
+    ignore: Patterns = (),
+    first: Fate = "prune",
+    classifier: Fate = "prune",
+    min_kept: float = 0,
+    regrow: bool = False,
+    nan: Nan = "raise",
+    seed: int | None = None,
+) -> Masks:
+    """Return masks that prune a model, and change nothing.
+
+    Parameters
+    ----------
+    model : Module
+        The model; its weights may be on any device.
+    ratio : float, or mapping of str to float
+        Fraction to prune, in [0, 1]. With patterns of target names as keys: the fraction for each target that
+        matches, of several the last, and 0 where none matches.
+    count : int
+        How many entries to prune, instead of `ratio`.
+    method : {"magnitude", "random"}
+        What is kept: the largest ``abs(weight)``, or a uniformly random set.
+    scores : mapping of str to Tensor, optional
+        A score of your own for each target, of its shape: the largest are kept, whatever `method`.
+    scope : {"row", "tensor", "global"}
+        What `ratio` or `count` is taken of: each row of the matrix view ``(shape[0], -1)``, each target, or
+        all targets together.
+    pattern : str, optional
+        ``"2:4"`` keeps 2 of each 4 entries, along the last axis, of convolutions along the input channels;
+        instead of `ratio`, `count` and `scope`.
+    targets, ignore, first, classifier
+        As for `targets`; or `targets` is what that returned.
+    min_kept : int or float
+        Under global scope, how many entries of each target are kept at least; a float is a fraction of it.
+        What this takes from the budget is pruned from the other targets.
+    regrow : bool
+        Choose afresh, where masks are held on the model. By default what they prune stays pruned and counts.
+    nan : {"raise", "keep", "prune"}
+        Whether NaN is an error, ranks above infinity, or below everything.
+    seed : int
+        For the random method, in [0, 2**64).
+
+    Returns
+    -------
+    Masks
+        By target, in the order of targets.
+
+    Raises
+    ------
+    TypeError
+        If something is not of a type named above.
+    ValueError
+        As from `rustprune.mask` and `targets`; if `scores` are not those of the targets; if floors leave too
+        little to prune.
+
+    Notes
+    -----
+    The same bits as from `rustprune.mask` of a mapping of the weights by their names, on every device: exact
+    counts, and of equal scores the first are kept, in the order of targets and then row-major.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import rustprune.torch as rpt
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> rpt.masks(model, 0.75, scope="global")
+    Masks(2 parameters, 10 of 40 kept)
+    >>> rpt.masks(model, {"0.*": 0.5}).kept_counts()
+    {'0.weight': 16, '2.weight': 8}
+    """
+    if isinstance(targets, Targets):
+        if ignore or first != "prune" or classifier != "prune":
+            raise ValueError("ignore, first and classifier must be left out when targets are chosen already")
+        chosen = targets
+    else:
+        chosen = targets_of(model, targets, ignore=ignore, first=first, classifier=classifier)
+    weights = chosen.weights() if scores is None else _scores(chosen, scores)
+    shapes = {name: target.parameter.shape for name, target in chosen.items()}
+    amount = _amount(shapes, ratio, count, scope=scope, pattern=pattern, min_kept=min_kept)
+    previous = None if regrow else held(model)
+    return Masks.of_bits(
+        choose(
+            weights,
+            amount,
+            By("value" if scores is not None else method, nan, seed),
+            _where(previous, weights),
+        ),
+        shapes,
+    )
+
+
+def prune(
+    model: nn.Module,
+    ratio: float | Mapping[str, float] | None = None,
+    *,
+    optimizer: Optimizers = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Prune a model, and hold its masks from here on.
+
+    Parameters
+    ----------
+    model : Module
+        Its weights are set to zero in place; nothing is added to it.
+    ratio, **options
+        As for `masks`.
+    optimizer : Optimizer or sequence of Optimizer, optional
+        What will move the weights: see `hold`.
+
+    Returns
+    -------
+    Report
+        What was pruned.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `masks` and `hold`. Nothing has been changed then.
+
+    Notes
+    -----
+    Called again on the same model, what was pruned stays pruned, and counts, unless ``regrow=True``; masks of
+    targets that are not asked for again are held on. Its optimizers are those of this call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import rustprune.torch as rpt
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> rpt.prune(model, 0.75, scope="global").sparsity
+    0.75
+    >>> rpt.is_pruned(model)
+    True
+    """
+    chosen = masks(model, ratio, **options)
+    if previous := held(model):
+        before = previous.masks
+        chosen = Masks.of_bits(before.bits | chosen.bits, before.shapes | chosen.shapes)
+    hold(model, chosen, optimizer)
+    return report(model)
+
+
+def apply_(model: nn.Module, masks: Masks) -> None:
+    """Set the weights of a model to zero where masks prune, in place, and hold nothing.
+
+    Parameters
+    ----------
+    model : Module
+        A model with the parameters that the masks name: an averaged copy of a pruned one, for example.
+    masks : Masks
+        True = kept.
+
+    Raises
+    ------
+    ValueError
+        If the model has no parameter of a name, or one of another shape. Nothing has been changed then.
+    """
+    pairs = [(parameter_of(model, name), bits) for name, bits in masks.bits.items()]
+    for (parameter, _), (name, shape) in zip(pairs, masks.shapes.items(), strict=True):
+        if parameter.shape != shape:
+            raise ValueError(
+                f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(parameter.shape)}"
+            )
+    apply_bits_(pairs)
+
+
+def finalize(model: nn.Module) -> Report:
+    """Apply the masks of a model a last time, and hold them no longer: it is an ordinary model with zeros.
+
+    Raises
+    ------
+    ValueError
+        If it holds none.
+    """
+    if (hold := held(model)) is None:
+        raise ValueError("model: expected one that holds masks, got one that does not")
+    hold.apply_()
+    final = report(model)
+    hold.release()
+    return final
+
+
+def is_pruned(model: nn.Module) -> bool:
+    """Return whether masks are held on a model."""
+    return held(model) is not None
+
+
+def _amount(
+    shapes: Mapping[str, Sequence[int]],
+    ratio: object,
+    count: object,
+    *,
+    scope: str,
+    pattern: str | None,
+    min_kept: float,
+) -> Amount:
+    """Check how many entries are to be pruned, and out of what."""
+    if pattern is not None:
+        if ratio is not None or count is not None or scope != "tensor":
+            raise ValueError(
+                f"ratio, count and scope must be left out with a pattern, got {ratio=}, {count=}, {scope=}"
+            )
+        _, grouped = groups(pattern, ["pattern"], [(1,)])
+        kept, group, _ = grouped or (0, 0, 0)
+        return Groups(kept, group)
+    if (ratio is None) == (count is None):
+        raise ValueError(f"exactly one of ratio and count must be given, got {ratio=}, {count=}")
+    if min_kept and scope != "global":
+        raise ValueError(f"min_kept must be left out unless scope is 'global', got {min_kept!r}")
+    lengths = {name: math.prod(shape) for name, shape in shapes.items()}
+    if scope == "global":
+        pruned = (
+            num_pruned(sum(lengths.values()), number("ratio", ratio))
+            if count is None
+            else whole("count", count)
+        )
+        return Together(pruned, {name: _floor(min_kept, length) for name, length in lengths.items()})
+    if scope not in ("row", "tensor"):
+        raise ValueError(f"scope must be row or tensor or global, got {scope!r}")
+    asked: dict[str, Quantity]
+    if isinstance(ratio, Mapping):
+        asked = {name: (one, None) for name, one in _ratios(ratio, list(shapes)).items()}
+    else:
+        asked = dict.fromkeys(shapes, checked_amount(ratio, count))
+    return PerRow(asked) if scope == "row" else PerTensor(asked)
+
+
+def _ratios(given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Return the ratio of each name: that of the last pattern that matches it, or 0."""
+    ratios = dict.fromkeys(names, 0.0)
+    for pattern, value in given.items():
+        for name in matched("ratio", [pattern], names):
+            ratios[name] = number("ratio", value)
+    return ratios
+
+
+def _scores(chosen: Targets, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the scores of the targets in their order."""
+    if odd := sorted({*scores} ^ {*chosen}):
+        raise ValueError(f"scores: expected the names of the targets, got a difference in {odd}")
+    for name, target in chosen.items():
+        if scores[name].shape != (expected := target.parameter.shape):
+            got = tuple(scores[name].shape)
+            raise ValueError(f"scores of {name}: expected shape {tuple(expected)}, got {got}")
+    return {name: scores[name].detach() for name in chosen}
+
+
+def _where(previous: Hold | None, weights: Mapping[str, Tensor]) -> Bits | None:
+    """Return the bits of the masks that are held, all kept where none is."""
+    if previous is None:
+        return None
+    bits = previous.masks.bits
+    return {
+        name: bits[name] if name in bits else _bits.full(weight.shape, weight.device)
+        for name, weight in weights.items()
+    }
+
+
+def _floor(min_kept: float, length: int) -> int:
+    """Return how many entries of so many are kept at least."""
+    if isinstance(min_kept, int):
+        return min(length, whole("min_kept", min_kept))
+    if not 0 <= min_kept <= 1:
+        raise ValueError(f"min_kept must be in [0, 1] or an int, got {min_kept!r}")
+    return math.ceil(min_kept * length)
