@@ -247,7 +247,7 @@ TYPE_ERRORS: list[tuple[Callable[[], object], str]] = [
     ),
     # Numbers.
     (lambda: mask(W, "0.5"), "ratio must be a number, got str"),  # type: ignore[call-overload]
-    (lambda: mask(W, True), "ratio must be a number, got bool"),  # noqa: FBT003, as a caller may write it
+    (lambda: mask(W, True), "ratio must be a number, got bool"),
     (lambda: mask(W, torch.tensor(0.5)), "ratio must be a number, got Tensor"),  # type: ignore[call-overload]
     (lambda: rustprune.num_pruned(4.0, 0.5), "n must be an int, got float"),  # type: ignore[arg-type]
     (lambda: mask(W, count=2.0), "count must be an int, got float"),  # type: ignore[call-overload]

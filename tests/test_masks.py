@@ -41,7 +41,7 @@ def test_the_first_entry_is_the_lowest_bit() -> None:
 
 
 def test_a_mask_without_axes_is_one_byte() -> None:
-    packed = rustprune.pack(np.array(True))  # noqa: FBT003, an entry
+    packed = rustprune.pack(np.array(True))
     assert (packed.tolist(), rustprune.unpack(packed, ()).tolist()) == ([1], True)
 
 
