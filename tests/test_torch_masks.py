@@ -121,11 +121,15 @@ def test_floors_are_kept_and_the_total_is_exact(ratio: float, floor: float) -> N
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "exactly one of ratio and count must be given, got ratio=None, count=None"),
-        ({"ratio": 0.5, "count": 3}, "exactly one of ratio and count must be given, got ratio=0.5, count=3"),
+        ({}, "exactly one of ratio, count and rate must be given, got ratio=None, count=None"),
+        (
+            {"ratio": 0.5, "count": 3},
+            "exactly one of ratio, count and rate must be given, got ratio=0.5, count=3",
+        ),
         ({"ratio": 1.5}, "ratio must be between 0 and 1, got 1.5"),
-        ({"ratio": 0.5, "pattern": "2:4"}, "ratio, count and scope must be left out with a pattern"),
+        ({"ratio": 0.5, "pattern": "2:4"}, "pattern must be given without ratio, count, rate and scope"),
         ({"ratio": 0.5, "scope": "layer"}, "scope must be row or tensor or global, got 'layer'"),
+        ({"rate": 0.5, "scope": "row"}, "rate must be left out with scope 'row', got 0.5"),
         ({"ratio": 0.5, "min_kept": 1}, "min_kept must be left out unless scope is 'global', got 1"),
         ({"ratio": 0.5, "scope": "global", "min_kept": 1.5}, "min_kept must be in [0, 1] or an int, got 1.5"),
         ({"ratio": 0.5, "method": "random"}, "seed"),

@@ -9,6 +9,8 @@ Masks
     `prune`, choose, apply and hold; its parts: `targets`, which parameters; `masks`, which of their entries;
     `apply_`, zeros once; `hold`, zeros while a model trains; `finalize`; `is_pruned`.
     `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
+Lottery tickets
+    `iterate`, train, prune and rewind, level by level, with controls: `Level`.
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
 
@@ -18,6 +20,8 @@ pickles, state dicts, tied weights and compiled models are what they were.
 
 from rustprune.torch._hold import Hold as Hold
 from rustprune.torch._hold import hold as hold
+from rustprune.torch._lottery import Level as Level
+from rustprune.torch._lottery import iterate as iterate
 from rustprune.torch._masks import Masks as Masks
 from rustprune.torch._prune import apply_ as apply_
 from rustprune.torch._prune import finalize as finalize
