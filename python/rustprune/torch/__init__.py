@@ -9,6 +9,8 @@ Masks
     `prune`, choose, apply and hold; its parts: `targets`, which parameters; `masks`, which of their entries;
     `apply_`, zeros once; `hold`, zeros while a model trains; `finalize`; `is_pruned`.
     `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
+Schedules
+    `Pruner`, one call for each optimizer step; `Schedule`, what it needs of one.
 Lottery tickets
     `iterate`, train, prune and rewind, level by level, with controls: `Level`.
 Reports
@@ -28,6 +30,8 @@ from rustprune.torch._prune import finalize as finalize
 from rustprune.torch._prune import is_pruned as is_pruned
 from rustprune.torch._prune import masks as masks
 from rustprune.torch._prune import prune as prune
+from rustprune.torch._pruner import Pruner as Pruner
+from rustprune.torch._pruner import Schedule as Schedule
 from rustprune.torch._report import Report as Report
 from rustprune.torch._report import TargetReport as TargetReport
 from rustprune.torch._report import report as report

@@ -31,13 +31,18 @@ class MaskOptions(TypedDict, total=False):
     nan: Nan
 
 
-class PruneOptions(MaskOptions, total=False):
+class DrawOptions(MaskOptions, total=False):
+    """The keywords of `masks` that do not say how much."""
+
+    method: Method
+    seed: int | None
+
+
+class PruneOptions(DrawOptions, total=False):
     """All keywords of `masks`."""
 
     count: int | None
     rate: float | Mapping[str, float] | None
-    method: Method
-    seed: int | None
     scores: Mapping[str, Tensor] | None
     pattern: str | None
     regrow: bool
