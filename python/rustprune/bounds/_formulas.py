@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rustprune import _rustprune
-from rustprune._request import number, whole
-from rustprune.bounds._estimate import code, counts_of
+from rustprune._request import exactly_one, number, whole
+from rustprune.bounds._estimate import code, requested
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +93,7 @@ def estimate_global(
     >>> 0 < bounds.estimate_global(net, 0.25).epsilon < 100
     True
     """
-    if (ratio is None) == (count is None):
-        raise ValueError(f"expected exactly one of ratio and count, got {ratio=}, {count=}")
+    exactly_one(ratio=ratio, count=count)
     if count is None:
         total = sum(network.layers[at].num_weights for at in network.pruned)
         count = _rustprune.num_pruned(total, number("ratio", ratio))
@@ -315,15 +313,3 @@ def random_mask_bound(
         number("delta", delta),
     )
     return (number("ratio", ratio) * number("norm", norm) + deviation) * (1 + 2.0**-50)
-
-
-def requested(network: Network, ratio: float | None, counts: Sequence[int] | None) -> list[int]:
-    """Return how many weights of each layer are pruned."""
-    if (ratio is None) == (counts is None):
-        raise ValueError(f"expected exactly one of ratio and counts, got {ratio=}, {counts=}")
-    if counts is not None:
-        return [whole("counts", count) for count in counts]
-    ratios = np.array([math.nan if ratio is None else number("ratio", ratio)])
-    rows = counts_of([network], [network.pruned], np.zeros(1, np.uint32), ratios, len(network.layers))
-    found: list[int] = rows[0].tolist()
-    return found
