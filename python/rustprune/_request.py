@@ -173,6 +173,14 @@ def number(word: str, value: object) -> float:
     return float(value)
 
 
+def probability(word: str, value: object) -> float:
+    """Check that a parameter is in (0, 1)."""
+    checked = number(word, value)
+    if not 0 < checked < 1:
+        raise ValueError(f"{word} must be in (0, 1), got {value!r}")
+    return checked
+
+
 def whole(word: str, value: object, *, bits: int = 64) -> int:
     """Check that a parameter is an int in [0, 2**bits)."""
     if not 0 <= (index := _index(word, value)) < 2**bits:
