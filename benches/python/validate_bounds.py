@@ -3,8 +3,8 @@
     python benches/python/validate_bounds.py [--full]
 
 Matrices and networks are drawn afresh for each width and law, and pruned in every way. A bound at delta may
-be violated with that probability: the last lines count violations and what chance allows. With --full for wider
-matrices and networks. Each table says how long it took.
+be violated with that probability: the last lines count violations and what chance allows. With --full for
+wider matrices and networks. Each table says how long it took.
 """
 
 from __future__ import annotations
