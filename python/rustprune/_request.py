@@ -129,6 +129,14 @@ def amount(ratio: object, count: object) -> tuple[float | None, int | None]:
     return None if ratio is None else number("ratio", ratio), None if count is None else whole("count", count)
 
 
+def exactly_one(**given: object) -> None:
+    """Check that one of two parameters is given, and not the other."""
+    if (count := sum(value is not None for value in given.values())) != 1:
+        raise ValueError(
+            f"expected exactly one of {' and '.join(given)}, got {'both' if count else 'neither'}"
+        )
+
+
 def groups(pattern: object, names: list[str], shapes: list[Shape]) -> tuple[list[Shape], Pattern | None]:
     """Return shapes in which the grouped axis has the same number, and kept, group and that number.
 
@@ -163,6 +171,14 @@ def number(word: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{word} must be a number, got {type(value).__name__}")
     return float(value)
+
+
+def probability(word: str, value: object) -> float:
+    """Check that a parameter is in (0, 1)."""
+    checked = number(word, value)
+    if not 0 < checked < 1:
+        raise ValueError(f"{word} must be in (0, 1), got {value!r}")
+    return checked
 
 
 def whole(word: str, value: object, *, bits: int = 64) -> int:
