@@ -130,11 +130,12 @@ def amount(ratio: object, count: object) -> tuple[float | None, int | None]:
 
 
 def exactly_one(**given: object) -> None:
-    """Check that one of two parameters is given, and not the other."""
-    if (count := sum(value is not None for value in given.values())) != 1:
-        raise ValueError(
-            f"expected exactly one of {' and '.join(given)}, got {'both' if count else 'neither'}"
-        )
+    """Check that one of the parameters is given, and no other."""
+    found = [word for word, value in given.items() if value is not None]
+    if len(found) != 1:
+        *words, last = given
+        got = " and ".join(found) if len(found) < len(given) else "both" if len(given) == 2 else "all"
+        raise ValueError(f"expected exactly one of {', '.join(words)} and {last}, got {got or 'neither'}")
 
 
 def groups(pattern: object, names: list[str], shapes: list[Shape]) -> tuple[list[Shape], Pattern | None]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rustprune import num_pruned
 from rustprune._names import matched
 from rustprune._request import amount as checked
-from rustprune._request import groups, number, whole
+from rustprune._request import exactly_one, groups, number, whole
 from rustprune.torch._choose import Amount, Groups, PerRow, PerTensor, Quantity, Together
 
 
@@ -24,19 +24,15 @@ def amount_of(
     min_kept: float,
 ) -> Amount:
     """Check how much is to be pruned, of targets of which so many entries are kept now."""
-    given = sum(one is not None for one in (ratio, count, rate))
     if pattern is not None:
-        if given or scope != "tensor":
+        if not (ratio is count is rate is None) or scope != "tensor":
             raise ValueError(
                 f"pattern must be given without ratio, count, rate and scope, got {pattern!r} and others"
             )
         _, grouped = groups(pattern, ["pattern"], [(1,)])
         keep, group, _ = grouped or (0, 0, 0)
         return Groups(keep, group)
-    if given != 1:
-        raise ValueError(
-            f"exactly one of ratio, count and rate must be given, got {ratio=}, {count=}, {rate=}"
-        )
+    exactly_one(ratio=ratio, count=count, rate=rate)
     if scope not in ("row", "tensor", "global"):
         raise ValueError(f"scope must be row or tensor or global, got {scope!r}")
     if min_kept and scope != "global":
