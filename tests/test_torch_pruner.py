@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import rustprune as rp
 import rustprune.torch as rpt
 
 
@@ -89,3 +90,13 @@ def test_a_schedule_that_asks_for_less_is_refused() -> None:
     with pytest.raises(ValueError, match="at least"):
         pruner.step()
     assert rpt.report(model).num_kept == 100
+
+
+def test_rounds_prune_what_is_kept() -> None:
+    model, optimizer = setting()
+    pruner = rpt.Pruner(model, rp.Iterative(rounds=3, rate=0.3, begin=1), optimizer=optimizer)
+    kept = []
+    for _ in range(5):
+        report = pruner.step()
+        kept += [] if report is None else [report.num_kept]
+    assert kept == [140, 98, 69]

@@ -7,6 +7,8 @@ Selection
     `num_pruned`, how many entries a ratio prunes; `NofM`, a pattern; `Summary`, what was pruned.
 Masks
     `random_mask`, of a shape; `apply_`, zeros in place; `pack` and `unpack`, 8 entries to a byte.
+Schedules
+    `OneShot`, `Iterative`, `Linear`, `Cubic` and `Exponential`: the ratio as a function of the step.
 Checkpoints
     `prune_checkpoint` and `inspect_checkpoint`: safetensors files and Hugging Face directories, streamed.
 Bounds
@@ -29,6 +31,11 @@ from rustprune._prune import prune_ as prune_
 from rustprune._request import NofM as NofM
 from rustprune._rustprune import __version__ as __version__
 from rustprune._sample import random_mask as random_mask
+from rustprune._schedule import Cubic as Cubic
+from rustprune._schedule import Exponential as Exponential
+from rustprune._schedule import Iterative as Iterative
+from rustprune._schedule import Linear as Linear
+from rustprune._schedule import OneShot as OneShot
 from rustprune._select import mask as mask
 from rustprune._select import num_pruned as num_pruned
 from rustprune._select import select as select

@@ -6,6 +6,7 @@ from typing import Any, Protocol, Unpack
 
 from torch import nn
 
+from rustprune import Iterative
 from rustprune._request import whole
 from rustprune.torch._hold import Optimizers, held, hold
 from rustprune.torch._masks import Masks
@@ -46,7 +47,8 @@ class Pruner:
     Notes
     -----
     What is pruned stays pruned, so masks are nested, and the last has exactly the count of the schedule's
-    last ratio. A schedule that asks for less than is pruned is a ValueError at the step at which it does.
+    last ratio. Rounds of `rustprune.Iterative` prune ``round(rate * n)`` of the `n` entries kept. A schedule
+    that asks for less than is pruned is a ValueError at the step at which it does.
 
     Examples
     --------
@@ -120,5 +122,7 @@ class Pruner:
     def _prune(self) -> Report | None:
         if not self._schedule.due(self._step):
             return None
+        if isinstance(self._schedule, Iterative):
+            return prune(self._model, rate=self._schedule.rate, optimizer=self._optimizer, **self._options)
         ratio = self._schedule.ratio_at(self._step)
         return prune(self._model, ratio, optimizer=self._optimizer, **self._options)
