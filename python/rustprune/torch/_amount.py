@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rustprune import num_pruned
+from rustprune import allocate, num_pruned
+from rustprune._allocate import Rule
 from rustprune._names import matched
 from rustprune._request import amount as checked
 from rustprune._request import exactly_one, groups, number, whole
@@ -20,6 +21,7 @@ def amount_of(
     count: object,
     rate: object,
     scope: str,
+    allocation: Rule | None,
     pattern: str | None,
     min_kept: float,
 ) -> Amount:
@@ -35,12 +37,18 @@ def amount_of(
     exactly_one(ratio=ratio, count=count, rate=rate)
     if scope not in ("row", "tensor", "global"):
         raise ValueError(f"scope must be row or tensor or global, got {scope!r}")
-    if min_kept and scope != "global":
-        raise ValueError(f"min_kept must be left out unless scope is 'global', got {min_kept!r}")
+    if allocation is not None and scope != "tensor":
+        raise ValueError(f"allocation must be left out with scope {scope!r}, got {allocation!r}")
+    if min_kept and scope != "global" and allocation is None:
+        raise ValueError(f"min_kept must be left out unless targets share a budget, got {min_kept!r}")
     lengths = {name: math.prod(shape) for name, shape in shapes.items()}
-    if scope == "global":
+    if scope == "global" or allocation is not None:
         floors = {name: _floor(min_kept, length) for name, length in lengths.items()}
-        return Together(_total(sum(lengths.values()), sum(kept.values()), ratio, count, rate), floors)
+        budget = _total(sum(lengths.values()), sum(kept.values()), ratio, count, rate)
+        if allocation is None:
+            return Together(budget, floors)
+        counts = allocate(shapes, count=budget, rule=allocation, min_kept=floors)
+        return PerTensor({name: (None, pruned) for name, pruned in counts.items()})
     if scope == "row":
         if rate is not None:
             raise ValueError(f"rate must be left out with scope 'row', got {rate!r}")

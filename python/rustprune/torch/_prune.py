@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 from torch import Tensor, nn
 
+from rustprune._allocate import Rule
 from rustprune._request import Method, Nan, Scope
 from rustprune.torch import _bits
 from rustprune.torch._amount import amount_of
@@ -23,6 +24,7 @@ class MaskOptions(TypedDict, total=False):
     """The keywords of `masks` that say where, and not how much or by what."""
 
     scope: Scope
+    allocation: Rule | None
     targets: Targets | Patterns
     ignore: Patterns
     first: Fate
@@ -57,6 +59,7 @@ def masks(
     method: Method = "magnitude",
     scores: Mapping[str, Tensor] | None = None,
     scope: Scope = "tensor",
+    allocation: Rule | None = None,
     pattern: str | None = None,
     targets: Targets | Patterns = (),
     ignore: Patterns = (),
@@ -88,14 +91,17 @@ def masks(
     scope : {"row", "tensor", "global"}
         What `ratio`, `count` or `rate` is taken of: each row of the matrix view ``(shape[0], -1)``, each
         target, or all targets together.
+    allocation : {"uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"}, optional
+        How one budget for all targets is divided over them: see `rustprune.allocate`. Without it each target
+        is pruned by `ratio`.
     pattern : str, optional
         ``"2:4"`` keeps 2 of each 4 entries, along the last axis, of convolutions along the input channels;
         instead of all of these.
     targets, ignore, first, classifier
         As for `targets`; or `targets` is what that returned.
     min_kept : int or float
-        Under global scope, how many entries of each target are kept at least; a float is a fraction of it.
-        What this takes from the budget is pruned from the other targets.
+        Under global scope or an allocation, how many entries of each target are kept at least; a float is a
+        fraction of it. What this takes from the budget is pruned from the other targets.
     regrow : bool
         Choose afresh, where masks are held on the model. By default what they prune stays pruned and counts.
     nan : {"raise", "keep", "prune"}
@@ -147,6 +153,7 @@ def masks(
         count=count,
         rate=rate,
         scope=scope,
+        allocation=allocation,
         pattern=pattern,
         min_kept=min_kept,
     )
