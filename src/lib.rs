@@ -10,6 +10,7 @@
 //! | [`mask`] | how masks lie in memory |
 //! | [`norm`] | norms of a matrix, of its kept and of its removed part, each with what it guarantees |
 //! | [`certify`] | how far a pruned network with these weights can be from the original |
+//! | [`lamp`] | layer-adaptive magnitude scores, and what they keep of each array |
 //! | [`select`] | keeping entries by score |
 //! | [`sample`] | random masks and their versioned stream |
 //! | [`bound`] | how far a pruned network can be from the original, for random weights |
@@ -29,6 +30,7 @@ pub mod certify;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;
+pub mod lamp;
 pub mod mask;
 pub mod norm;
 pub mod parallel;

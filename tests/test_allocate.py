@@ -5,15 +5,18 @@ import re
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 import rustprune as rp
-from rustprune._allocate import Rule
+from rustprune._allocate import ShapeRule
 
 LENET = {"fc1": (300, 784), "fc2": (100, 300), "fc3": (10, 100)}
-RULES: list[Rule] = ["uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"]
+RULES: list[ShapeRule] = ["uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"]
 layers = st.lists(
     st.one_of(
         st.tuples(st.integers(0, 40), st.integers(1, 40)),
@@ -27,7 +30,7 @@ layers = st.lists(
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "uniform_plus"])
 @given(layers, st.floats(0, 1), st.integers(0, 30))
 def test_totals_are_exact_and_floors_are_kept(
-    rule: Rule, shapes: dict[str, tuple[int, ...]], ratio: float, floor: int
+    rule: ShapeRule, shapes: dict[str, tuple[int, ...]], ratio: float, floor: int
 ) -> None:
     lengths = {name: math.prod(shape) for name, shape in shapes.items()}
     total = sum(lengths.values())
@@ -117,3 +120,45 @@ def test_a_compression_of_all_parameters_is_a_ratio_of_those_that_are_pruned() -
         ValueError, match=re.escape("compression must be at most 2, all that pruning can reach")
     ):
         rp.ratio_for_compression(2.5, 10, 5)
+
+
+tied = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0])
+weights = st.lists(
+    hnp.arrays(np.float32, hnp.array_shapes(max_dims=2, max_side=6), elements=tied), min_size=1, max_size=4
+)
+
+
+@given(weights, st.floats(0, 1))
+def test_lamp_keeps_the_largest_scores_of_all_layers(found: list[NDArray[np.float32]], ratio: float) -> None:
+    named = {f"layer{at}": array for at, array in enumerate(found)}
+    scores = {name: rp.lamp_scores(array) for name, array in named.items()}
+    counts = rp.allocate(named, ratio, rule="lamp")
+    for name, mask in rp.select(scores, ratio, scope="global").items():
+        assert counts[name] == int((~mask).sum())
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(-1e3, 1e3)))
+def test_lamp_scores_are_those_of_the_formula(found: NDArray[np.float64]) -> None:
+    squares = found**2
+    order = np.lexsort((-np.arange(found.size), np.abs(found)))
+    tails = np.cumsum(squares[order][::-1])[::-1]
+    with np.errstate(invalid="ignore"):
+        expected = np.where(squares[order] > 0, squares[order] / tails, 0.0)
+    assert np.allclose(rp.lamp_scores(found)[order], expected, rtol=1e-12)
+
+
+def test_lamp_has_the_numbers_of_the_paper() -> None:
+    layers = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([0.1, 0.2])}
+    assert np.allclose(rp.lamp_scores(layers["a"]), [1 / 14, 4 / 13, 1])
+    assert rp.allocate(layers, count=2, rule="lamp") == {"a": 1, "b": 1}
+    big = np.random.default_rng(0).standard_normal(10**6, dtype=np.float32)
+    assert rp.lamp_scores(big).max() == 1.0
+
+
+def test_lamp_refuses_what_has_no_score() -> None:
+    with pytest.raises(ValueError, match="a: expected finite entries, got another at flat index 1"):
+        rp.allocate({"a": np.array([1.0, np.inf])}, 0.5, rule="lamp")
+    with pytest.raises(TypeError, match="a: expected an array, got tuple"):
+        rp.allocate({"a": (3, 3)}, 0.5, rule="lamp")
+    with pytest.raises(ValueError, match="min_kept must be left out with rule 'lamp', got 1"):
+        rp.allocate({"a": np.ones(3)}, 0.5, rule="lamp", min_kept=1)

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -18,6 +18,9 @@ from torch import nn
 import rustprune as rp
 import rustprune.torch as rpt
 from rustprune._request import Method, Scope
+
+if TYPE_CHECKING:
+    from rustprune._allocate import Rule
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -96,10 +99,10 @@ def test_ratios_by_name_leave_the_rest_dense() -> None:
 
 def test_an_allocation_divides_one_budget() -> None:
     model = mlp()
-    shapes = {name: tuple(target.parameter.shape) for name, target in rpt.targets(model).items()}
-    for rule in ("uniform", "erdos_renyi_kernel"):
-        masks = rpt.masks(model, 0.7, allocation=rule, min_kept=2)
-        counts = rp.allocate(shapes, 0.7, rule=rule, min_kept=2)
+    rules: list[tuple[Rule, int]] = [("uniform", 2), ("erdos_renyi_kernel", 2), ("lamp", 0)]
+    for rule, floor in rules:
+        masks = rpt.masks(model, 0.7, allocation=rule, min_kept=floor)
+        counts = rp.allocate(arrays(model), 0.7, rule=rule, min_kept=floor)
         assert masks.num_pruned == rp.num_pruned(393, 0.7)
         for name, weight in arrays(model).items():
             assert np.array_equal(masks[name].numpy(), rp.mask(weight, count=counts[name]))
@@ -140,7 +143,10 @@ def test_floors_are_kept_and_the_total_is_exact(ratio: float, floor: float) -> N
             "expected exactly one of ratio, count and rate, got ratio and count",
         ),
         ({"ratio": 1.5}, "ratio must be between 0 and 1, got 1.5"),
-        ({"ratio": 0.5, "pattern": "2:4"}, "pattern must be given without ratio, count, rate and scope"),
+        (
+            {"ratio": 0.5, "pattern": "2:4"},
+            "pattern must be given without what says how much, got '2:4' and more",
+        ),
         ({"ratio": 0.5, "scope": "layer"}, "scope must be row or tensor or global, got 'layer'"),
         ({"rate": 0.5, "scope": "row"}, "rate must be left out with scope 'row', got 0.5"),
         ({"ratio": 0.5, "min_kept": 1}, "min_kept must be left out unless targets share a budget, got 1"),

@@ -8,7 +8,8 @@ Selection
 Masks
     `random_mask`, of a shape; `apply_`, zeros in place; `pack` and `unpack`, 8 entries to a byte.
 Allocation
-    `allocate`, one ratio divided over layers; `ratio_for_compression`, from a model's size to a ratio.
+    `allocate`, one ratio divided over layers; `lamp_scores`; `ratio_for_compression`, from a model's size to
+    a ratio.
 Schedules
     `OneShot`, `Iterative`, `Linear`, `Cubic` and `Exponential`: the ratio as a function of the step.
 Checkpoints
@@ -24,6 +25,7 @@ threads nor the instruction set changes a bit of it.
 
 from rustprune import bounds as bounds
 from rustprune._allocate import allocate as allocate
+from rustprune._allocate import lamp_scores as lamp_scores
 from rustprune._allocate import ratio_for_compression as ratio_for_compression
 from rustprune._checkpoint import inspect_checkpoint as inspect_checkpoint
 from rustprune._checkpoint import prune_checkpoint as prune_checkpoint

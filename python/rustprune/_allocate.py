@@ -7,15 +7,21 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rustprune import _rustprune
+from rustprune._arrays import Array, Batch, flat, floats
 from rustprune._request import exactly_one, number, sizes, whole
 from rustprune._select import num_pruned
 
-Rule: TypeAlias = Literal["uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"]
-Shapes: TypeAlias = Mapping[str, Sequence[int]]
+ShapeRule: TypeAlias = Literal["uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"]
+Floats: TypeAlias = NDArray[np.float64]
+Rule: TypeAlias = ShapeRule | Literal["lamp"]
 
 
 def allocate(
-    shapes: Shapes,
+    weights: Mapping[str, Array | Sequence[int]],
     ratio: float | None = None,
     *,
     count: int | None = None,
@@ -26,37 +32,40 @@ def allocate(
 
     Parameters
     ----------
-    shapes : mapping of str to sequence of int
-        The shape of each weight, ``(out, in, ...)``, in the order of the network.
+    weights : mapping of str to array or to sequence of int
+        The weights of each layer, arrays as for `mask`, or their shapes, ``(out, in, ...)``; in the order of
+        the network.
     ratio : float
         Fraction of all entries to prune, in [0, 1].
     count : int
         How many of all entries to prune, instead of `ratio`.
-    rule : {"uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"}
+    rule : {"uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel", "lamp"}
         What the density of a layer is proportional to: nothing, so that all are the same; the same, but
         the first convolution stays dense and the last layer keeps a fifth; ``(out + in) / (out * in)``; or
         ``sum(shape) / prod(shape)``. Where that is above 1 a layer stays dense and others share the rest.
+        For "lamp" the entries of the largest `lamp_scores` of all layers are kept, which takes arrays.
     min_kept : int or mapping of str to int
         How many entries a layer keeps at least, all of a smaller one. What that takes comes from the others,
-        in proportion.
+        in proportion. Not for "lamp", by which every layer keeps an entry as long as there are enough.
 
     Returns
     -------
     dict of str to int
         For each layer what ``rustprune.mask(weights, count=...)`` takes. They sum to
         ``num_pruned(total, ratio)``: each layer keeps the floor of its real share, and the entries that are
-        left go to the largest fractional parts, of equal ones to the earlier layer.
+        left go to the largest fractional parts, of equal ones, and of equal scores, to the earlier layer.
 
     Raises
     ------
     TypeError, ValueError
         If a number or a word is not one named above; if both or neither of `ratio` and `count` are given; if
-        what must be kept is more than what may be.
+        what must be kept is more than what may be; if a weight is not finite.
 
     Notes
     -----
     Computed in whole numbers and fractions: exact for every size. The random graph rule is from [1]_, its
-    form for convolutions from [2]_, ``uniform_plus`` from [3]_.
+    form for convolutions from [2]_, ``uniform_plus`` from [3]_, ``lamp`` from [4]_; it takes 8 bytes of
+    memory for each entry.
 
     References
     ----------
@@ -66,6 +75,8 @@ def allocate(
        winners", ICML 2020, arXiv:1911.11134.
     .. [3] T. Gale, E. Elsen and S. Hooker, "The state of sparsity in deep neural networks", 2019,
        arXiv:1902.09574.
+    .. [4] J. Lee, S. Park, S. Mo, S. Ahn and J. Shin, "Layer-adaptive sparsity for the magnitude-based
+       pruning", ICLR 2021, arXiv:2010.07611.
 
     Examples
     --------
@@ -75,20 +86,23 @@ def allocate(
     {'fc1': 216486, 'fc2': 23094, 'fc3': 0}
     """
     exactly_one(ratio=ratio, count=count)
-    if rule not in get_args(Rule):
-        raise ValueError(f"rule must be {' or '.join(get_args(Rule))}, got {rule!r}")
-    layers = {name: sizes(shape) for name, shape in shapes.items()}
+    rules = (*get_args(ShapeRule), "lamp")
+    if rule not in rules:
+        raise ValueError(f"rule must be {' or '.join(rules)}, got {rule!r}")
+    layers = {name: _shape(one) for name, one in weights.items()}
     lengths = {name: math.prod(shape) for name, shape in layers.items()}
     total = sum(lengths.values())
     pruned = num_pruned(total, number("ratio", ratio)) if count is None else whole("count", count)
+    if rule == "lamp":
+        return _lamp(weights, lengths, total - pruned, min_kept)
     least = _floors(rule, layers, lengths, min_kept)
     if not sum(least.values()) <= total - pruned <= total:
         raise ValueError(
             f"min_kept: expected at most {max(total - pruned, 0)} entries that must be kept,"
             f" got {sum(least.values())}"
         )
-    weights = {name: _weight(rule, shape) for name, shape in layers.items()}
-    kept = _rounded(_shares(weights, least, lengths, total - pruned), total - pruned)
+    shares = {name: _weight(rule, shape) for name, shape in layers.items()}
+    kept = _rounded(_shares(shares, least, lengths, total - pruned), total - pruned)
     return {name: length - kept[name] for name, length in lengths.items()}
 
 
@@ -132,6 +146,72 @@ def ratio_for_compression(compression: float, size: int, prunable: int) -> float
             f"compression must be at most {most:.6g}, all that pruning can reach, got {compression}"
         )
     return pruned / prunable
+
+
+def lamp_scores(weights: Array) -> Floats:
+    """Return the layer-adaptive magnitude scores of one layer: of many, the largest are kept together.
+
+    Parameters
+    ----------
+    weights : array
+        As for `mask`.
+
+    Returns
+    -------
+    array of float64
+        Shaped like `weights`: the square of each entry over the sum of the squares that are at least as
+        large. The largest score is 1; where all entries are 0 all scores are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `mask`; if an entry is not finite.
+
+    See Also
+    --------
+    allocate : ``rule="lamp"`` gives what a selection by these scores keeps of each layer, in less memory.
+
+    Notes
+    -----
+    Equation 2 of [1]_. Of equal magnitudes the one of the lower index counts as the larger. Squares are
+    summed in float64 from the largest down.
+
+    References
+    ----------
+    .. [1] J. Lee, S. Park, S. Mo, S. Ahn and J. Shin, "Layer-adaptive sparsity for the magnitude-based
+       pruning", ICLR 2021, arXiv:2010.07611.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rustprune
+    >>> rustprune.lamp_scores(np.array([1.0, -1.0, 2.0]))
+    array([0.2       , 0.16666667, 1.        ])
+    """
+    [dtype], [words] = floats(Batch.of("weights", weights))
+    scores = np.empty(words.shape)
+    _rustprune.lamp_scores("weights", dtype, flat(words), scores)
+    return scores
+
+
+def _lamp(
+    weights: Mapping[str, Array | Sequence[int]],
+    lengths: Mapping[str, int],
+    kept: int,
+    min_kept: int | Mapping[str, int],
+) -> dict[str, int]:
+    if min_kept:
+        raise ValueError(f"min_kept must be left out with rule 'lamp', got {min_kept!r}")
+    if kept < 0:
+        raise ValueError(f"count must be at most the number of entries, {kept} short of it")
+    dtypes, arrays = floats(Batch.of("weights", weights))
+    counts = _rustprune.lamp_counts(list(weights), dtypes, [flat(words) for words in arrays], kept)
+    return {name: length - left for (name, length), left in zip(lengths.items(), counts, strict=True)}
+
+
+def _shape(weights: Array | Sequence[int]) -> tuple[int, ...]:
+    shape: Sequence[int] = getattr(weights, "shape", weights)
+    return sizes(shape)
 
 
 def _weight(rule: Rule, shape: tuple[int, ...]) -> int:

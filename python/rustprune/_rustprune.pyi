@@ -35,6 +35,8 @@ __all__ = [
     "conv_norm",
     "get_num_threads",
     "max_pool_norm",
+    "lamp_counts",
+    "lamp_scores",
     "norms",
     "num_pruned",
     "prune",
@@ -125,6 +127,10 @@ def apply(
     masks: list[NDArray[uint8]],
     packed: list[bool],
 ) -> None: ...
+def lamp_counts(
+    names: list[str], dtypes: list[str], bits: list[NDArray[unsignedinteger]], num_kept: int
+) -> list[int]: ...
+def lamp_scores(name: str, dtype: str, bits: NDArray[unsignedinteger], scores: NDArray[float64]) -> None: ...
 def random_mask(
     shape: tuple[int, ...],
     output: NDArray[uint8],

@@ -6,6 +6,7 @@ mod call;
 mod certify;
 mod checkpoint;
 mod errors;
+mod lamp;
 mod norm;
 mod sample;
 mod select;
@@ -28,6 +29,8 @@ mod _rustprune {
     use super::certify::{activation_data, adaptive_pool_norm, average_pool_norm, certify, max_pool_norm};
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
+    #[pymodule_export]
+    use super::lamp::{lamp_counts, lamp_scores};
     #[pymodule_export]
     use super::norm::{conv_norm, norms};
     #[pymodule_export]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
 from rustprune import allocate, num_pruned
 from rustprune._allocate import Rule
 from rustprune._names import matched
@@ -14,7 +16,7 @@ from rustprune.torch._choose import Amount, Groups, PerRow, PerTensor, Quantity,
 
 
 def amount_of(
-    shapes: Mapping[str, Sequence[int]],
+    weights: Mapping[str, Tensor],
     kept: Mapping[str, int],
     *,
     ratio: object,
@@ -27,10 +29,8 @@ def amount_of(
 ) -> Amount:
     """Check how much is to be pruned, of targets of which so many entries are kept now."""
     if pattern is not None:
-        if not (ratio is count is rate is None) or scope != "tensor":
-            raise ValueError(
-                f"pattern must be given without ratio, count, rate and scope, got {pattern!r} and others"
-            )
+        if not (ratio is count is rate is allocation is None) or scope != "tensor" or min_kept:
+            raise ValueError(f"pattern must be given without what says how much, got {pattern!r} and more")
         _, grouped = groups(pattern, ["pattern"], [(1,)])
         keep, group, _ = grouped or (0, 0, 0)
         return Groups(keep, group)
@@ -39,26 +39,35 @@ def amount_of(
         raise ValueError(f"scope must be row or tensor or global, got {scope!r}")
     if allocation is not None and scope != "tensor":
         raise ValueError(f"allocation must be left out with scope {scope!r}, got {allocation!r}")
-    if min_kept and scope != "global" and allocation is None:
-        raise ValueError(f"min_kept must be left out unless targets share a budget, got {min_kept!r}")
-    lengths = {name: math.prod(shape) for name, shape in shapes.items()}
+    lengths = {name: one.numel() for name, one in weights.items()}
     if scope == "global" or allocation is not None:
-        floors = {name: _floor(min_kept, length) for name, length in lengths.items()}
         budget = _total(sum(lengths.values()), sum(kept.values()), ratio, count, rate)
-        if allocation is None:
-            return Together(budget, floors)
-        counts = allocate(shapes, count=budget, rule=allocation, min_kept=floors)
-        return PerTensor({name: (None, pruned) for name, pruned in counts.items()})
-    if scope == "row":
-        if rate is not None:
-            raise ValueError(f"rate must be left out with scope 'row', got {rate!r}")
-        return PerRow(_each(list(shapes), ratio, count))
+        return _shared(
+            weights, budget, allocation, {name: _floor(min_kept, lengths[name]) for name in lengths}
+        )
+    if min_kept:
+        raise ValueError(f"min_kept must be left out unless targets share a budget, got {min_kept!r}")
     if rate is None:
-        return PerTensor(_each(list(shapes), ratio, count))
-    rates = _by_name("rate", list(shapes), rate)
+        asked = _each(list(weights), ratio, count)
+        return PerRow(asked) if scope == "row" else PerTensor(asked)
+    if scope == "row":
+        raise ValueError(f"rate must be left out with scope 'row', got {rate!r}")
+    rates = _by_name("rate", list(weights), rate)
     return PerTensor(
         {name: (None, lengths[name] - left + num_pruned(left, rates[name])) for name, left in kept.items()}
     )
+
+
+def _shared(
+    weights: Mapping[str, Tensor], budget: int, allocation: Rule | None, floors: Mapping[str, int]
+) -> Amount:
+    """Return what one budget for all is of each."""
+    if allocation is None:
+        return Together(budget, floors)
+    if allocation == "lamp":  # sorts in the memory of the processor
+        weights = {name: one.cpu() for name, one in weights.items()}
+    counts = allocate(weights, count=budget, rule=allocation, min_kept=floors if any(floors.values()) else 0)
+    return PerTensor({name: (None, pruned) for name, pruned in counts.items()})
 
 
 def _total(length: int, kept: int, ratio: object, count: object, rate: object) -> int:

@@ -91,7 +91,7 @@ def masks(
     scope : {"row", "tensor", "global"}
         What `ratio`, `count` or `rate` is taken of: each row of the matrix view ``(shape[0], -1)``, each
         target, or all targets together.
-    allocation : {"uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"}, optional
+    allocation : {"uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel", "lamp"}, optional
         How one budget for all targets is divided over them: see `rustprune.allocate`. Without it each target
         is pruned by `ratio`.
     pattern : str, optional
@@ -147,7 +147,7 @@ def masks(
     shapes = {name: target.parameter.shape for name, target in chosen.items()}
     where = _where(None if regrow else held(model), weights)
     amount = amount_of(
-        shapes,
+        weights,
         {name: _bits.count(where[name]) if where else shape.numel() for name, shape in shapes.items()},
         ratio=ratio,
         count=count,
