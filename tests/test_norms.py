@@ -175,6 +175,14 @@ def test_bad_requests_are_named() -> None:
         bounds.norms(weights, kinds=["lanczos"], delta=0.0)
     with pytest.raises(ValueError, match="expected shape"):
         bounds.norms(weights, np.ones((4, 3), bool))
+    with pytest.raises(TypeError, match="delta must be a number, got str"):
+        bounds.norms(weights, delta="small")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="stride must be a pair of ints, got 2"):
+        bounds.conv_norm(np.ones((1, 1, 3, 3)), stride=2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="size must be an int, got float"):
+        bounds.conv_norm(np.ones((1, 1, 3, 3)), size=(8.0, 8))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="kernel must have four axes"):
+        bounds.conv_norm(weights)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -189,6 +189,13 @@ def whole(word: str, value: object, *, bits: int = 64) -> int:
     return index
 
 
+def pair(word: str, value: object) -> tuple[int, int]:
+    """Check that a parameter is two ints in [0, 2**64)."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise TypeError(f"{word} must be a pair of ints, got {value!r}")
+    return whole(word, value[0]), whole(word, value[1])
+
+
 def _index(word: str, value: object) -> int:
     try:
         if not isinstance(value, bool):

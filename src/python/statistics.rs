@@ -30,8 +30,8 @@ pub(super) fn bound_distribution_error(samples: f64, beta: f64) -> f64 {
 
 /// How many samples bring that to `error`.
 #[pyfunction]
-pub(super) fn bound_samples_for_distribution(error: f64, beta: f64) -> Option<f64> {
-    bound::samples_for_distribution(error, beta, true)
+pub(super) fn bound_samples_for_distribution(error: f64, beta: f64) -> f64 {
+    bound::samples_for_distribution(error, beta, true).unwrap_or(f64::INFINITY)
 }
 
 /// How far a sample mean is below the true one.

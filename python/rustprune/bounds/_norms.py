@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
 
 from rustprune import _rustprune
 from rustprune._arrays import FLOATS, Array, Batch, flat, masks, words_of
-from rustprune._request import whole
+from rustprune._request import number, pair, whole
 
 if TYPE_CHECKING:
     from rustprune._arrays import Bytes, Shape
@@ -103,7 +103,7 @@ def norms(
     shape, given = part_of("weights", weights, mask, part)
     if len(shape) < 2:
         raise ValueError(f"weights must have two axes or more, got shape {shape}")
-    randomly = delta, slack, whole("starts", starts), whole("seed", seed)
+    randomly = number("delta", delta), number("slack", slack), whole("starts", starts), whole("seed", seed)
     found = _rustprune.norms(given, matrix_shape(shape), list(kinds), randomly)
     return {name: norm_of(promise) for name, promise in found.items()}
 
@@ -178,10 +178,10 @@ def conv_norm(
     value = _rustprune.conv_norm(
         given,
         (shape[0], shape[1], shape[2], shape[3]),
-        (whole("groups", groups), stride, dilation),
-        (domain, (16, 16) if size is None else size),
+        (whole("groups", groups), pair("stride", stride), pair("dilation", dilation)),
+        (domain, (16, 16) if size is None else pair("size", size)),
         by,
-        (delta, 0.01, 2, whole("seed", seed)),
+        (number("delta", delta), 0.01, 2, whole("seed", seed)),
     )
     return norm_of(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rustprune import _rustprune
-from rustprune._request import exactly_one, number, whole
+from rustprune._request import exactly_one, number, pair, whole
 from rustprune.bounds._estimate import code, requested
 from rustprune.bounds._network import Layer, Network
 
@@ -77,7 +77,7 @@ def norm_bound(
     counts = requested(Network([layer]), ratio, None if count is None else [whole("count", count)])
     facts = layer.facts(0)
     if circular is not None:
-        height, width = (whole("circular", length) for length in circular)
+        height, width = pair("circular", circular)
         if len(layer.shape) != 4 or not height * width:
             raise ValueError(
                 f"circular must be a height and a width of images, got {circular}, shape {shape}"
