@@ -1,6 +1,7 @@
 //! Convex order: which Gaussian dominates a masked uniform entry (Lemma 2.14).
 
 use std::f64::consts::{PI, SQRT_2};
+use std::sync::LazyLock;
 
 use super::law::Side;
 
@@ -90,6 +91,36 @@ impl MaskedUniform {
         }
     }
 
+    /// How much the Gaussian of scale `s` has to spare on a cell.
+    fn room(self, s: f64, cell: usize) -> f64 {
+        gaussian_stop_loss(s, self.edge(cell + 1)).0 - self.stop_loss(self.edge(cell))
+    }
+
+    /// The smallest scale that dominates on all cells, for magnitudes from zero on, from where it touches.
+    ///
+    /// What the Gaussian has to spare is then convex in the cell up to one point and concave beyond, so that it is least
+    /// at the last cell or where both neighbours of a cell in the convex part have more. None where that is not found.
+    fn touching(self) -> Option<f64> {
+        let (cell, least) = touch(self.chance)?;
+        let mut cell = ((cell * CELLS as f64) as usize).min(CELLS - 1);
+        let mut s = self.scale_of(cell, least * self.high);
+        for _ in 0..CELLS {
+            let room = self.room(s, cell);
+            let neighbours = [cell.saturating_sub(1), (cell + 1).min(CELLS - 1)];
+            let Some(&next) = neighbours.iter().find(|&&next| next != cell && self.room(s, next) < room)
+            else {
+                let z = self.edge(cell + 1) / s;
+                let bends = (-z * z / 2.0).exp() / (2.0 * PI).sqrt() / s > self.chance / (2.0 * self.high);
+                return (bends && self.fits(s, CELLS - 1)).then_some(s);
+            };
+            cell = next;
+            if !self.fits(s, cell) {
+                s = self.scale_of(cell, s);
+            }
+        }
+        None
+    }
+
     /// The standard deviation: no smaller scale dominates.
     fn deviation(self) -> f64 {
         (self.chance * (self.low * self.low + self.low * self.high + self.high * self.high) / 3.0).sqrt()
@@ -99,6 +130,33 @@ impl MaskedUniform {
     fn largest(self) -> f64 {
         self.high * (PI / 2.0).sqrt()
     }
+}
+
+/// Chances, and where the smallest Gaussian above a uniform magnitude of that chance touches it: the point, and the
+/// scale, both over the largest magnitude.
+///
+/// There values and slopes are equal: `s (phi(z) - z T) = chance (1-c)^2 / 4` and `T = chance (1-c) / 2` for `c = s z` and the
+/// tail `T` of `z`.
+static TOUCHES: LazyLock<Vec<(f64, f64, f64)>> = LazyLock::new(|| {
+    const STEPS: usize = 768;
+    const LARGEST: f64 = 6.0;
+    let at = |step: usize| {
+        let z = LARGEST * step as f64 / STEPS as f64;
+        let (excess, slope) = gaussian_stop_loss(1.0, z);
+        let chance = slope * slope * z / excess - 2.0 * slope;
+        let s = slope * slope / (chance * excess);
+        (chance, s * z, s)
+    };
+    (0..=STEPS).rev().map(at).collect()
+});
+
+/// Near where it touches for a chance, and a scale that is a little too small; none for chances too small to be tabled.
+fn touch(chance: f64) -> Option<(f64, f64)> {
+    let above = TOUCHES.partition_point(|touch| touch.0 < chance).min(TOUCHES.len() - 1);
+    let (from, to) = (TOUCHES[above.checked_sub(1)?], TOUCHES[above]);
+    let share = (chance - from.0) / (to.0 - from.0);
+    let between = |from: f64, to: f64| from + share * (to - from);
+    Some((between(from.1, to.1), between(from.2, to.2) * (1.0 - 1e-3)))
 }
 
 /// A scale, and the cell that asks for it.
@@ -120,6 +178,11 @@ pub fn masked_uniform_scale(chance: f64, side: Side) -> f64 {
 pub(crate) fn smallest_scale(chance: f64, side: Side, smaller: Option<Scale>) -> Scale {
     let entry = MaskedUniform::new(chance, side);
     let largest = entry.largest();
+    if entry.low == 0.0
+        && let Some(s) = entry.touching()
+    {
+        return Scale { s: s.min(largest), cell: 0 };
+    }
     let mut best = smaller.unwrap_or(Scale { s: entry.deviation() * (1.0 - 1e-9), cell: 0 });
     let raise = |best: &mut Scale, cell: usize| {
         if !entry.fits(best.s, cell) {
