@@ -276,26 +276,35 @@ fn in_unit(state: BallState, scale: f64, offset: f64) -> (BallState, f64) {
 /// The states after each layer, for one order (Theorem 1).
 #[must_use]
 pub fn ball_states(layers: &[Prepared], ball: Ball, p: usize) -> Vec<BallState> {
-    states(layers, ball, p, Detail::Full)
+    let mut states = Vec::with_capacity(layers.len());
+    follow(layers, ball, p, Detail::Full, |state| states.push(state));
+    states
 }
 
-fn states(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> Vec<BallState> {
-    let Some(first) = layers.first() else { return Vec::new() };
+/// The state after the last layer; `see` is shown that after each.
+fn follow(
+    layers: &[Prepared],
+    ball: Ball,
+    p: usize,
+    detail: Detail,
+    mut see: impl FnMut(BallState),
+) -> Option<BallState> {
     let is_common = |layer: &Prepared| matches!(layer.layer.pruning, Pruning::Between { .. });
     let norms_only = layers.iter().any(is_common);
     let mut cone_in = false;
-    let mut state = BallState::start(ball, first, p);
-    let step = |layer: &Prepared| {
+    let mut state = BallState::start(ball, layers.first()?, p);
+    for layer in layers {
         state = Step::new(layer, p, detail, norms_only).apply(&state, cone_in);
         cone_in = layer.layer.activation.cone;
-        state
-    };
-    layers.iter().map(step).collect()
+        see(state);
+    }
+    Some(state)
 }
 
 /// `ln` of the bound of the `2p`-norm of the largest gap over the ball.
 pub(crate) fn ln_ball_gap(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> f64 {
-    states(layers, ball, p, detail).last().map_or(f64::NEG_INFINITY, BallState::ln_gap)
+    let last = follow(layers, ball, p, detail, |_| ());
+    last.map_or(f64::NEG_INFINITY, |last| last.ln_gap())
 }
 
 /// A bound `epsilon` with `P(sup |F - f| > epsilon) <= delta` over the ball (Theorem 1).

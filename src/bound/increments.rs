@@ -61,28 +61,37 @@ impl Weights {
         Self(cells.iter().map(weigh).collect())
     }
 
-    /// `ln` of an upper bound of the average of a nondecreasing function, from its logarithms at the first `count`
-    /// cells.
-    fn ln_average(&self, rest: Rest, count: usize, mut ln_f: impl FnMut(usize) -> f64) -> f64 {
-        let (mut sum, mut top) = (0.0, f64::NEG_INFINITY);
+    /// `ln` of upper bounds of the averages of nondecreasing functions, from their logarithms at the first `count` cells:
+    /// all end at the same one.
+    fn ln_averages<const N: usize>(
+        &self,
+        rests: [Rest; N],
+        count: usize,
+        ln_f: impl Fn(usize) -> [f64; N],
+    ) -> [f64; N] {
+        let (mut sums, mut tops) = ([0.0; N], [f64::NEG_INFINITY; N]);
         for (at, &(weight, from_here, ln_tail)) in self.0.iter().enumerate().take(count) {
-            // Nondecreasing in truth, so that rounding may be undone.
-            let value = ln_f(at).max(top);
-            if value > top {
-                sum *= (top - value).exp();
+            let mut ends = [(0.0, 0.0); N];
+            for (i, value) in ln_f(at).into_iter().enumerate() {
+                // Nondecreasing in truth, so that rounding may be undone.
+                let top = value.max(tops[i]);
+                if top > tops[i] {
+                    sums[i] *= (tops[i] - top).exp();
+                }
+                tops[i] = top;
+                ends[i] = match rests[i] {
+                    Rest::Nothing => (from_here, f64::NEG_INFINITY),
+                    Rest::Bounded(last) => (weight, last.max(top) + ln_tail),
+                    Rest::Envelope(square) => (from_here, f64::midpoint(square, ln_tail)),
+                };
             }
-            top = value;
-            let (share, beyond) = match rest {
-                Rest::Nothing => (from_here, f64::NEG_INFINITY),
-                Rest::Bounded(last) => (weight, last.max(top) + ln_tail),
-                Rest::Envelope(square) => (from_here, f64::midpoint(square, ln_tail)),
-            };
-            if at + 1 == count || beyond < top - NEGLIGIBLE {
-                return ln_add(top + (sum + share).ln(), beyond);
+            let is_negligible = ends.iter().zip(&tops).all(|((_, beyond), top)| *beyond < top - NEGLIGIBLE);
+            if at + 1 == count || is_negligible {
+                return from_fn(|i| ln_add(tops[i] + (sums[i] + ends[i].0).ln(), ends[i].1));
             }
-            sum += weight;
+            sums.iter_mut().for_each(|sum| *sum += weight);
         }
-        f64::INFINITY
+        [f64::INFINITY; N]
     }
 }
 
@@ -111,7 +120,8 @@ impl Fluctuation {
         }
         let spreads = Self::spreads(masked, p);
         let rest = self.rest(masked, p, || at(masked.spread(&Cell::LAST, Part::Kept, p)));
-        self.weights(masked).ln_average(rest, spreads.len(), |cell| at(spreads[cell][0])) / p as f64
+        let sums = self.weights(masked).ln_averages([rest], spreads.len(), |cell| [at(spreads[cell][0])]);
+        sums[0] / p as f64
     }
 
     /// Pairs of coefficients as those of [`Fluctuation::coefficients`], which are one of them: any is a bound.
@@ -142,19 +152,21 @@ impl Fluctuation {
             let ln_share = (low + (high - low) * (index as f64 / (SHARES - 1) as f64)).min(0.0);
             let ln_rows = self.ln_share_rows(ln_share.exp(), p);
             let at = |spread: Spread| p as f64 * spread.ln_tau2.max(spread.ln_variance - ln_share) + ln_rows;
-            let average = |part: usize| {
-                if detail == Detail::Least {
+            let sums = if detail == Detail::Least {
+                [0, 1].map(|part| {
                     let of_cell =
                         |cell: usize, _: &Cell| spreads.get(cell).map_or(f64::INFINITY, |it| at(it[part]));
-                    return (ln_least_average(masked.cells(), of_cell) + ln_penalty) / p as f64;
-                }
-                let rest =
-                    if let Rest::Bounded(_) = envelope { Rest::Bounded(at(last[part])) } else { envelope };
-                let sum =
-                    self.weights(masked).ln_average(rest, spreads.len(), |cell| at(spreads[cell][part]));
-                (sum + ln_penalty) / p as f64
+                    ln_least_average(masked.cells(), of_cell)
+                })
+            } else {
+                let rests = last.map(|last| match envelope {
+                    Rest::Bounded(_) => Rest::Bounded(at(last)),
+                    other => other,
+                });
+                self.weights(masked).ln_averages(rests, spreads.len(), |cell| spreads[cell].map(at))
             };
-            Coefficients { ln_kept: average(0), ln_pruned: average(1) }
+            let [ln_kept, ln_pruned] = sums.map(|sum| (sum + ln_penalty) / p as f64);
+            Coefficients { ln_kept, ln_pruned }
         })
     }
 

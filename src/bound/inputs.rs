@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cells::{Cell, Rest, ln_average, ln_least_average};
+use super::cells::{Cell, Rest, ln_averages, ln_least_average};
 use super::dense::Dense;
 use super::increments::{Moments, Pointwise};
 use super::law::WHOLE;
@@ -86,25 +86,16 @@ impl Fluctuation {
             };
             return Coefficients { ln_kept: least(0), ln_pruned: least(1) };
         }
-        // Each cell is needed twice.
-        let mut known: Vec<[f64; 2]> = Vec::with_capacity(masked.cells().len());
         let last = if masked.is_bounded() { self.at(masked, &Cell::LAST, p) } else { [f64::INFINITY; 2] };
         let beyond = |ln_tail: f64| f64::midpoint(ln_tail, self.ln_envelope(p));
-        let mut average = |part: usize| {
-            let rest = match masked.cells().len() {
-                1 => Rest::Bounded(f64::NEG_INFINITY),
-                _ if masked.is_bounded() => Rest::Bounded(last[part]),
-                _ => Rest::Beyond(&beyond),
-            };
-            let sum = ln_average(masked.cells(), &rest, |index, cell| {
-                if known.len() <= index {
-                    known.push(self.at(masked, cell, p));
-                }
-                known[index][part]
-            });
-            (sum + ln_penalty) / p as f64
-        };
-        Coefficients { ln_kept: average(0), ln_pruned: average(1) }
+        let rests = last.map(|last| match masked.cells().len() {
+            1 => Rest::Bounded(f64::NEG_INFINITY),
+            _ if masked.is_bounded() => Rest::Bounded(last),
+            _ => Rest::Beyond(&beyond),
+        });
+        let sums = ln_averages(masked.cells(), &rests, |_, cell| self.at(masked, cell, p));
+        let [ln_kept, ln_pruned] = sums.map(|sum| (sum + ln_penalty) / p as f64);
+        Coefficients { ln_kept, ln_pruned }
     }
 
     /// `ln ((v / share)^p Q_p(n, half share))` of the kept and the pruned part at one threshold.

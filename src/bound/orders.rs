@@ -26,25 +26,38 @@ pub(crate) enum Detail {
     Full,
 }
 
-/// One result for each order, computed when it is first asked for.
+/// One result for each order, computed when it is first asked for; nothing is allocated before.
 #[derive(Debug)]
-pub(crate) struct Slots<T>([OnceLock<T>; LONG_ORDERS.len()]);
+pub(crate) struct Slots<T>(OnceLock<Box<[OnceLock<T>; LONG_ORDERS.len()]>>);
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| OnceLock::new()))
+        Self(OnceLock::new())
     }
 }
 
 impl<T: Copy> Slots<T> {
     /// The result of order `p`; computed each time for an order that is not tried.
     pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> T) -> T {
-        match LONG_ORDERS.binary_search(&p) {
-            Ok(slot) => *self.0[slot].get_or_init(compute),
-            Err(_) => compute(),
+        let slot = PLACES.get(p).map_or(LONG_ORDERS.len(), |&place| usize::from(place));
+        if slot == LONG_ORDERS.len() {
+            return compute();
         }
+        let slots = self.0.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
+        *slots[slot].get_or_init(compute)
     }
 }
+
+/// Where each order stands in [`LONG_ORDERS`]; their number for those that do not.
+static PLACES: [u8; LONG_ORDERS[LONG_ORDERS.len() - 1] + 1] = {
+    let mut places = [LONG_ORDERS.len() as u8; LONG_ORDERS[LONG_ORDERS.len() - 1] + 1];
+    let mut place = 0;
+    while place < LONG_ORDERS.len() {
+        places[LONG_ORDERS[place]] = place as u8;
+        place += 1;
+    }
+    places
+};
 
 /// The `2p`-norm from the logarithm of the `2p`-th moment.
 pub(crate) fn root(ln_moment: f64, p: usize) -> f64 {
