@@ -62,9 +62,8 @@ fn per_second(network: &Network, requests: &[Request<'_>], question: Question) -
 fn main() -> rustprune::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let configurations = words.iter().find_map(|word| word.parse().ok()).unwrap_or(2000_usize);
-    let is_wanted = |name: &str| {
-        words.iter().all(|word| word.parse::<usize>().is_ok() || name.contains(word.as_str()))
-    };
+    let is_wanted =
+        |name: &str| words.iter().all(|word| word.parse::<usize>().is_ok() || name.contains(word.as_str()));
     let (cold, shared) = (counts(configurations), counts(configurations.div_ceil(DELTAS)));
     let mut figures = Vec::new();
     for (law, family) in [("uniform", Family::Uniform), ("normal", Family::Normal)] {

@@ -17,7 +17,7 @@ use crate::parallel::{Context, for_each};
 pub const ROUNDING: f64 = 1e-9;
 
 /// Networks that are made ready before the threads get to work on them.
-const ROOM: usize = 4096;
+const ROOM: usize = 1024;
 
 /// Which bound is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,7 +288,8 @@ impl Group {
 
     /// For each end the least bound over the orders.
     fn minima(&self, ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
-        let is_blind = |layer: &Prepared| layer.masked.as_ref().is_none_or(|masked| masked.cells().len() == 1);
+        let is_blind =
+            |layer: &Prepared| layer.masked.as_ref().is_none_or(|masked| masked.cells().len() == 1);
         if self.layers.iter().all(is_blind) {
             minima_nearby(&self.ends, |p| ln_gap(p, Detail::Full))
         } else {

@@ -10,11 +10,16 @@ const CELLS: usize = 1000;
 /// The scale is found to this relative accuracy, from above.
 const ACCURACY: f64 = 1e-13;
 
-/// `E (s g - c)_+` of a standard normal `g`, and its slope in `c`.
-fn gaussian_stop_loss(s: f64, c: f64) -> (f64, f64) {
+/// `E (s g - c)_+` of a standard normal `g`, and its slopes in `c` and in `s`.
+fn gaussian_stop_loss(s: f64, c: f64) -> (f64, f64, f64) {
     let z = c / s;
-    let tail = 0.5 * libm::erfc(z / SQRT_2);
-    (s * ((-z * z / 2.0).exp() / (2.0 * PI).sqrt() - z * tail), -tail)
+    let (tail, density) = (0.5 * libm::erfc(z / SQRT_2), density(z));
+    (s * (density - z * tail), -tail, density)
+}
+
+/// The standard normal density.
+fn density(z: f64) -> f64 {
+    (-z * z / 2.0).exp() / (2.0 * PI).sqrt()
 }
 
 /// An entry that is nonzero with chance `chance`, its magnitude then uniform on `[low, high]`.
@@ -62,7 +67,7 @@ impl MaskedUniform {
         let (first, last) = (self.edge(from), self.edge(to - 1));
         let (near, far) = (self.edge(from + 1), self.edge(to));
         let middle = f64::midpoint(near, far);
-        let (value, slope) = gaussian_stop_loss(s, middle);
+        let (value, slope, _) = gaussian_stop_loss(s, middle);
         // Room for the rounding of both.
         let tangent = |c: f64| value + slope * (c - middle) - 1e-15 * s;
         tangent(near) >= self.stop_loss(first) && tangent(far) >= self.stop_loss(last)
@@ -70,19 +75,24 @@ impl MaskedUniform {
 
     /// The smallest scale that dominates on one cell, at least `s`.
     fn scale_of(self, cell: usize, s: f64) -> f64 {
+        self.scale_near(cell, s, if 8.0 * s > self.largest() { s } else { self.largest() })
+    }
+
+    /// The same from a start at least `s`.
+    fn scale_near(self, cell: usize, s: f64, start: f64) -> f64 {
         let (target, c) = (self.stop_loss(self.edge(cell)), self.edge(cell + 1));
         let (mut low, mut high) = (s, self.largest());
         // The stop-loss is convex and increasing in the scale: Newton's steps go above the root and stay there.
-        let mut at = if 8.0 * s > high { s } else { high };
+        let mut at = start.min(high);
         loop {
-            let miss = gaussian_stop_loss(at, c).0 - target;
+            let (value, _, slope) = gaussian_stop_loss(at, c);
+            let miss = value - target;
             if miss >= 0.0 {
                 high = at;
             } else {
                 low = at;
             }
-            let z = c / at;
-            let step = miss / ((-z * z / 2.0).exp() / (2.0 * PI).sqrt());
+            let step = miss / slope;
             if (miss >= 0.0 && step <= ACCURACY * at) || high - low <= ACCURACY * high {
                 return high;
             }
@@ -101,16 +111,18 @@ impl MaskedUniform {
     /// What the Gaussian has to spare is then convex in the cell up to one point and concave beyond, so that it is least
     /// at the last cell or where both neighbours of a cell in the convex part have more. None where that is not found.
     fn touching(self) -> Option<f64> {
-        let (cell, least) = touch(self.chance)?;
-        let mut cell = ((cell * CELLS as f64) as usize).min(CELLS - 1);
-        let mut s = self.scale_of(cell, least * self.high);
+        let (point, scale) = touch(self.chance)?;
+        let mut cell = ((point * CELLS as f64) as usize).min(CELLS - 1);
+        // A cell asks for a little more than its left end does.
+        let (_, slope, growth) = gaussian_stop_loss(scale, point);
+        let near = scale - slope / growth / CELLS as f64;
+        let mut s = self.scale_near(cell, 0.999 * scale * self.high, near * self.high);
         for _ in 0..CELLS {
             let room = self.room(s, cell);
             let neighbours = [cell.saturating_sub(1), (cell + 1).min(CELLS - 1)];
             let Some(&next) = neighbours.iter().find(|&&next| next != cell && self.room(s, next) < room)
             else {
-                let z = self.edge(cell + 1) / s;
-                let bends = (-z * z / 2.0).exp() / (2.0 * PI).sqrt() / s > self.chance / (2.0 * self.high);
+                let bends = density(self.edge(cell + 1) / s) / s > self.chance / (2.0 * self.high);
                 return (bends && self.fits(s, CELLS - 1)).then_some(s);
             };
             cell = next;
@@ -142,7 +154,7 @@ static TOUCHES: LazyLock<Vec<(f64, f64, f64)>> = LazyLock::new(|| {
     const LARGEST: f64 = 6.0;
     let at = |step: usize| {
         let z = LARGEST * step as f64 / STEPS as f64;
-        let (excess, slope) = gaussian_stop_loss(1.0, z);
+        let (excess, slope, _) = gaussian_stop_loss(1.0, z);
         let chance = slope * slope * z / excess - 2.0 * slope;
         let s = slope * slope / (chance * excess);
         (chance, s * z, s)
@@ -150,13 +162,13 @@ static TOUCHES: LazyLock<Vec<(f64, f64, f64)>> = LazyLock::new(|| {
     (0..=STEPS).rev().map(at).collect()
 });
 
-/// Near where it touches for a chance, and a scale that is a little too small; none for chances too small to be tabled.
+/// Near where it touches for a chance, and near the scale; none for chances too small to be tabled.
 fn touch(chance: f64) -> Option<(f64, f64)> {
     let above = TOUCHES.partition_point(|touch| touch.0 < chance).min(TOUCHES.len() - 1);
     let (from, to) = (TOUCHES[above.checked_sub(1)?], TOUCHES[above]);
     let share = (chance - from.0) / (to.0 - from.0);
     let between = |from: f64, to: f64| from + share * (to - from);
-    Some((between(from.1, to.1), between(from.2, to.2) * (1.0 - 1e-3)))
+    Some((between(from.1, to.1), between(from.2, to.2)))
 }
 
 /// A scale, and the cell that asks for it.

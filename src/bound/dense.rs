@@ -16,10 +16,10 @@ pub struct Dense {
     pub family: Family,
     gauss: GaussianTrace,
     double: GaussianTrace,
-    norms: Slots<f64>,
-    cones: [Slots<f64>; 4],
-    chis: Slots<f64>,
-    birthdays: Slots<f64>,
+    norms: Slots,
+    cones: [Slots; 4],
+    chis: Slots,
+    birthdays: Slots,
 }
 
 impl Dense {

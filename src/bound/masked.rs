@@ -24,9 +24,9 @@ pub struct Masked {
     scales: OnceLock<Vec<OnceLock<Scale>>>,
     /// Of the pruned and the kept part with all magnitudes, and of the kept part with the largest.
     blind_scales: [OnceLock<f64>; 3],
-    norms: [[Slots<f64>; 2]; 2],
-    part_scales: [[Slots<f64>; 2]; 2],
-    joints: [Slots<(f64, f64)>; 2],
+    norms: [[Slots; 2]; 2],
+    part_scales: [[Slots; 2]; 2],
+    joints: [Slots<2>; 2],
 }
 
 impl Masked {
@@ -75,10 +75,11 @@ impl Masked {
     /// The one that [`Masked::ln_joint_norm`] bounds, and its `c`.
     pub(crate) fn joint(&self, p: usize, detail: Detail) -> (f64, f64) {
         let detail = self.detail(detail);
-        self.joints[detail as usize].get(p, || {
+        let [norm, c] = self.joints[detail as usize].get_all(p, || {
             let (ln_norm, c) = self.ln_both_norm(p, detail);
-            (root(ln_norm, p), c)
-        })
+            [root(ln_norm, p), c]
+        });
+        (norm, c)
     }
 
     pub(crate) fn chance(&self, part: Part) -> f64 {

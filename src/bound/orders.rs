@@ -1,6 +1,9 @@
 //! The orders `p` of moments that are tried, and results kept for each.
 
+use std::array::from_fn;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Bounds are minimised over these `p` (Lemma 1.6): a minimum over fixed numbers costs nothing.
 pub const ORDERS: [usize; 31] = [
@@ -26,25 +29,42 @@ pub(crate) enum Detail {
     Full,
 }
 
-/// One result for each order, computed when it is first asked for; nothing is allocated before.
+/// `N` numbers for each order, computed when they are first asked for; nothing is allocated before. Threads that ask at once
+/// compute the same numbers.
 #[derive(Debug)]
-pub(crate) struct Slots<T>(OnceLock<Box<[OnceLock<T>; LONG_ORDERS.len()]>>);
+pub(crate) struct Slots<const N: usize = 1>(OnceLock<Box<[[AtomicU64; N]; LONG_ORDERS.len()]>>);
 
-impl<T> Default for Slots<T> {
+impl<const N: usize> Default for Slots<N> {
     fn default() -> Self {
         Self(OnceLock::new())
     }
 }
 
-impl<T: Copy> Slots<T> {
-    /// The result of order `p`; computed each time for an order that is not tried.
-    pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> T) -> T {
-        let slot = PLACES.get(p).map_or(LONG_ORDERS.len(), |&place| usize::from(place));
-        if slot == LONG_ORDERS.len() {
+/// What no number is: not computed yet.
+const UNKNOWN: u64 = f64::NAN.to_bits();
+
+impl<const N: usize> Slots<N> {
+    /// The numbers of order `p`; computed each time for an order that is not tried.
+    pub(crate) fn get_all(&self, p: usize, compute: impl FnOnce() -> [f64; N]) -> [f64; N] {
+        let Some(&place) = PLACES.get(p).filter(|&&place| usize::from(place) < LONG_ORDERS.len()) else {
             return compute();
+        };
+        let unknown = || Box::new(from_fn(|_| from_fn(|_| AtomicU64::new(UNKNOWN))));
+        let slot = &self.0.get_or_init(unknown)[usize::from(place)];
+        let known = slot.each_ref().map(|number| f64::from_bits(number.load(Relaxed)));
+        if known.iter().all(|number| !number.is_nan()) {
+            return known;
         }
-        let slots = self.0.get_or_init(|| Box::new(std::array::from_fn(|_| OnceLock::new())));
-        *slots[slot].get_or_init(compute)
+        let numbers = compute();
+        slot.iter().zip(numbers).for_each(|(slot, number)| slot.store(number.to_bits(), Relaxed));
+        numbers
+    }
+}
+
+impl Slots {
+    /// The one number of order `p`.
+    pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> f64) -> f64 {
+        self.get_all(p, || [compute()])[0]
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Store {
 }
 
 /// Pruned matrices kept: each holds some kilobytes.
-const MOST: usize = 1 << 14;
+const MOST: usize = 1 << 12;
 
 impl Store {
     /// The layer, with what it shares.
@@ -51,7 +51,7 @@ impl Store {
         } else {
             fluctuation(masked_key, masked.as_ref(), layer.state_half())
         };
-        Prepared { layer, dense, masked, gap, state, pruned_state }
+        Prepared::with(layer, dense, masked, [gap, state, pruned_state])
     }
 
     /// The layers, with what they share: equal ones in a row are looked up once.
