@@ -321,9 +321,13 @@ fn at(&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize) -> f64 {
 /// Of the orders every third is looked at first.
 const STRIDE: usize = 3;
 /// Until so many of these in a row are no better.
-const COARSE_PATIENCE: usize = 2;
+const COARSE_PATIENCE: usize = 3;
+/// One less suffices where the last is that far above the least, in logarithms.
+const FAR: f64 = 0.1;
+/// All around minima of these that are less far above the least are looked at.
+const NEAR: f64 = 0.3;
 
-/// For each end the least bound over every third order, and over all around the least of these, for bounds of which no
+/// For each end the least bound over every third order, and over all around the minima of these, for bounds of which no
 /// detail can be spared.
 ///
 /// Were moments exact, the logarithms of their roots would be convex in `1 / 2p` (Lyapunov), and so those of their products
@@ -336,19 +340,30 @@ fn minima_nearby(ends: &[(f64, f64)], ln_gap: impl Fn(usize) -> f64) -> Vec<Best
         at(end, *known[slot].get_or_insert_with(|| ln_gap(p)), p)
     };
     let mut minimum = |end: &(f64, f64)| {
-        let (mut coarse, mut worse) = ((f64::INFINITY, 0), 0);
+        let (mut coarse, mut least, mut worse) = (Vec::new(), f64::INFINITY, 0);
         for slot in (0..ORDERS.len()).step_by(STRIDE) {
             let found = value(end, slot);
-            (coarse, worse) = if found < coarse.0 { ((found, slot), 0) } else { (coarse, worse + 1) };
-            if worse >= COARSE_PATIENCE {
+            coarse.push(found);
+            (least, worse) = if found < least { (found, 0) } else { (least, worse + 1) };
+            if worse >= COARSE_PATIENCE || (worse + 1 >= COARSE_PATIENCE && found > least + FAR) {
                 break;
             }
         }
-        let around = (coarse.1 + 1).saturating_sub(STRIDE)..(coarse.1 + STRIDE).min(ORDERS.len());
-        around.fold(Best::NONE, |best, slot| {
-            let ln_epsilon = value(end, slot);
-            if ln_epsilon < best.ln_epsilon { Best { ln_epsilon, p: ORDERS[slot] } } else { best }
-        })
+        let mut best = Best::NONE;
+        for (i, &found) in coarse.iter().enumerate() {
+            let before = i.checked_sub(1).map_or(f64::INFINITY, |before| coarse[before]);
+            let after = coarse.get(i + 1).copied().unwrap_or(f64::INFINITY);
+            if found > before.min(after) || found > least + NEAR {
+                continue;
+            }
+            for slot in (STRIDE * i + 1).saturating_sub(STRIDE)..(STRIDE * (i + 1)).min(ORDERS.len()) {
+                let ln_epsilon = value(end, slot);
+                if ln_epsilon < best.ln_epsilon {
+                    best = Best { ln_epsilon, p: ORDERS[slot] };
+                }
+            }
+        }
+        best
     };
     ends.iter().map(&mut minimum).collect()
 }
