@@ -1,6 +1,7 @@
 //! Theorem 1: the largest gap over a ball of inputs.
 
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use super::layer::Prepared;
 use super::orders::{Best, Detail, best};
@@ -141,6 +142,18 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Whether its numbers are those of a layer as well: they share all matrices.
+    fn is_of(&self, other: &Prepared) -> bool {
+        let layer = self.layer;
+        let is_masked_alike = match (&layer.masked, &other.masked) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        Arc::ptr_eq(&layer.dense, &other.dense)
+            && is_masked_alike
+            && layer.layer.positions == other.layer.positions
+    }
+
     fn rows(&self) -> f64 {
         self.layer.layer.shape.rows as f64
     }
@@ -223,7 +236,7 @@ impl<'a> Step<'a> {
     fn apply(&self, state: &BallState, cone_in: bool) -> BallState {
         let layer = &self.layer.layer;
         let lipschitz = layer.activation.lipschitz;
-        let (state, offset) = in_unit(*state, layer.law.scale, layer.offset());
+        let (state, offset) = in_unit(*state, self.layer.ln_scale, self.layer.offset);
         let original = Set { radius: state.original, width: state.width };
         let pruned = Set { radius: state.pruned, width: state.pruned_width };
         let cone_out = layer.activation.cone;
@@ -260,9 +273,9 @@ impl<'a> Step<'a> {
     }
 }
 
-/// The state in the unit of the layer's weights, and the offset in it.
-fn in_unit(state: BallState, scale: f64, offset: f64) -> (BallState, f64) {
-    let mut state = BallState { ln_unit: state.ln_unit + scale.ln(), ..state };
+/// The state in the unit of the layer's weights, of that logarithm, and the offset in it.
+fn in_unit(state: BallState, ln_scale: f64, offset: f64) -> (BallState, f64) {
+    let mut state = BallState { ln_unit: state.ln_unit + ln_scale, ..state };
     if offset == 0.0 {
         return (state, 0.0);
     }
@@ -276,26 +289,40 @@ fn in_unit(state: BallState, scale: f64, offset: f64) -> (BallState, f64) {
 /// The states after each layer, for one order (Theorem 1).
 #[must_use]
 pub fn ball_states(layers: &[Prepared], ball: Ball, p: usize) -> Vec<BallState> {
-    states(layers, ball, p, Detail::Full)
+    let mut states = Vec::with_capacity(layers.len());
+    follow(layers, ball, p, Detail::Full, |state| states.push(state));
+    states
 }
 
-fn states(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> Vec<BallState> {
-    let Some(first) = layers.first() else { return Vec::new() };
+/// The state after the last layer; `see` is shown that after each.
+fn follow(
+    layers: &[Prepared],
+    ball: Ball,
+    p: usize,
+    detail: Detail,
+    mut see: impl FnMut(BallState),
+) -> Option<BallState> {
     let is_common = |layer: &Prepared| matches!(layer.layer.pruning, Pruning::Between { .. });
     let norms_only = layers.iter().any(is_common);
     let mut cone_in = false;
-    let mut state = BallState::start(ball, first, p);
-    let step = |layer: &Prepared| {
-        state = Step::new(layer, p, detail, norms_only).apply(&state, cone_in);
+    let mut state = BallState::start(ball, layers.first()?, p);
+    let mut step = Step::new(&layers[0], p, detail, norms_only);
+    for layer in layers {
+        if !step.is_of(layer) {
+            step = Step::new(layer, p, detail, norms_only);
+        }
+        step.layer = layer;
+        state = step.apply(&state, cone_in);
         cone_in = layer.layer.activation.cone;
-        state
-    };
-    layers.iter().map(step).collect()
+        see(state);
+    }
+    Some(state)
 }
 
 /// `ln` of the bound of the `2p`-norm of the largest gap over the ball.
 pub(crate) fn ln_ball_gap(layers: &[Prepared], ball: Ball, p: usize, detail: Detail) -> f64 {
-    states(layers, ball, p, detail).last().map_or(f64::NEG_INFINITY, BallState::ln_gap)
+    let last = follow(layers, ball, p, detail, |_| ());
+    last.map_or(f64::NEG_INFINITY, |last| last.ln_gap())
 }
 
 /// A bound `epsilon` with `P(sup |F - f| > epsilon) <= delta` over the ball (Theorem 1).

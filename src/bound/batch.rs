@@ -17,7 +17,7 @@ use crate::parallel::{Context, for_each};
 pub const ROUNDING: f64 = 1e-9;
 
 /// Networks that are made ready before the threads get to work on them.
-const ROOM: usize = 4096;
+const ROOM: usize = 1024;
 
 /// Which bound is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Group {
             let ln_radius = if asked > 0.0 { asked.ln() - radius.ln() } else { 0.0 };
             (inputs.ln() - delta.ln(), ln_radius)
         };
-        let layers: Vec<Prepared> = layers.into_iter().map(|layer| store.prepare(layer)).collect();
+        let layers = store.prepare_all(layers);
         let smooth = question.theorems().contains(&6);
         let linear = if smooth { Linear::new(&layers, |layer| store.prepare(layer)) } else { None };
         Ok(Self {
@@ -261,7 +261,7 @@ impl Group {
         for &theorem in question.theorems() {
             let minima = match theorem {
                 6 => self.smoothed(),
-                _ => minima(&self.ends, |p, detail| self.ln_gap(theorem, p, detail)),
+                _ => self.minima(|p, detail| self.ln_gap(theorem, p, detail)),
             };
             for (answer, best) in self.answers.iter_mut().zip(minima) {
                 if best.ln_epsilon < answer.0.ln_epsilon {
@@ -276,7 +276,7 @@ impl Group {
         let ball = self.ball();
         let mut found = smoothing_bounds(&self.layers, ball, &self.ends);
         if let Some(linear) = &self.linear {
-            let others = minima(&self.ends, |p, detail| linear.ln_gap(&self.layers, ball, p, detail));
+            let others = self.minima(|p, detail| linear.ln_gap(&self.layers, ball, p, detail));
             for (best, other) in found.iter_mut().zip(others) {
                 if other.ln_epsilon < best.ln_epsilon {
                     *best = other;
@@ -284,6 +284,17 @@ impl Group {
             }
         }
         found
+    }
+
+    /// For each end the least bound over the orders.
+    fn minima(&self, ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
+        let is_blind =
+            |layer: &Prepared| layer.masked.as_ref().is_none_or(|masked| masked.cells().len() == 1);
+        if self.layers.iter().all(is_blind) {
+            minima_nearby(&self.ends, |p| ln_gap(p, Detail::Full))
+        } else {
+            minima(&self.ends, ln_gap)
+        }
     }
 
     fn ball(&self) -> Ball {
@@ -302,12 +313,64 @@ impl Group {
     }
 }
 
+/// `ln` of the bound at one end.
+fn at(&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize) -> f64 {
+    ln_gap + ln_radius + ln_chance / (2 * p) as f64
+}
+
+/// Of the orders every third is looked at first.
+const STRIDE: usize = 3;
+/// Until so many of these in a row are no better.
+const COARSE_PATIENCE: usize = 3;
+/// One less suffices where the last is that far above the least, in logarithms.
+const FAR: f64 = 0.1;
+/// All around minima of these that are less far above the least are looked at.
+const NEAR: f64 = 0.3;
+
+/// For each end the least bound over every third order, and over all around the minima of these, for bounds of which no
+/// detail can be spared.
+///
+/// Were moments exact, the logarithms of their roots would be convex in `1 / 2p` (Lyapunov), and so those of their products
+/// and sums, which networks have: there is one minimum, up to the rounding of effective sizes to integers and changes from
+/// one candidate to another. Each order has a bound, whichever are looked at.
+fn minima_nearby(ends: &[(f64, f64)], ln_gap: impl Fn(usize) -> f64) -> Vec<Best> {
+    let mut known = [None; ORDERS.len()];
+    let mut value = |end: &(f64, f64), slot: usize| {
+        let p = ORDERS[slot];
+        at(end, *known[slot].get_or_insert_with(|| ln_gap(p)), p)
+    };
+    let mut minimum = |end: &(f64, f64)| {
+        let (mut coarse, mut least, mut worse) = (Vec::new(), f64::INFINITY, 0);
+        for slot in (0..ORDERS.len()).step_by(STRIDE) {
+            let found = value(end, slot);
+            coarse.push(found);
+            (least, worse) = if found < least { (found, 0) } else { (least, worse + 1) };
+            if worse >= COARSE_PATIENCE || (worse + 1 >= COARSE_PATIENCE && found > least + FAR) {
+                break;
+            }
+        }
+        let mut best = Best::NONE;
+        for (i, &found) in coarse.iter().enumerate() {
+            let before = i.checked_sub(1).map_or(f64::INFINITY, |before| coarse[before]);
+            let after = coarse.get(i + 1).copied().unwrap_or(f64::INFINITY);
+            if found > before.min(after) || found > least + NEAR {
+                continue;
+            }
+            for slot in (STRIDE * i + 1).saturating_sub(STRIDE)..(STRIDE * (i + 1)).min(ORDERS.len()) {
+                let ln_epsilon = value(end, slot);
+                if ln_epsilon < best.ln_epsilon {
+                    best = Best { ln_epsilon, p: ORDERS[slot] };
+                }
+            }
+        }
+        best
+    };
+    ends.iter().map(&mut minimum).collect()
+}
+
 /// For each end the least bound over the orders, which rise until several in a row have no lesser number below their
 /// bound; bounds are worked out only for orders that may have the least.
 fn minima(ends: &[(f64, f64)], ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
-    let at = |&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize| {
-        ln_gap + ln_radius + ln_chance / (2 * p) as f64
-    };
     let mut least: Vec<(usize, f64)> = Vec::with_capacity(ORDERS.len());
     let mut found = vec![(f64::INFINITY, 0); ends.len()];
     for p in ORDERS {

@@ -1,5 +1,7 @@
 //! Averages over the random threshold of magnitude pruning (Propositions 2.9 and 2.10).
 
+use std::array::from_fn;
+
 use super::law::{Side, Spread};
 use super::special::{binomial_cdf, ln_add, ln_binomial, ln_sub, relative_entropy};
 
@@ -116,6 +118,7 @@ const NODES: [(f64, f64); 8] = [
 ];
 
 /// What is left of an average beyond a cell.
+#[derive(Clone, Copy)]
 pub(crate) enum Rest<'a> {
     /// `ln` of the value at the largest threshold.
     Bounded(f64),
@@ -125,26 +128,38 @@ pub(crate) enum Rest<'a> {
 
 /// `ln` of an upper bound of `E f(V)` for nondecreasing `f`, given by its logarithm; a value of infinity ends the
 /// cells (Proposition 2.10).
-pub(crate) fn ln_average(cells: &[Cell], rest: &Rest<'_>, mut ln_f: impl FnMut(usize, &Cell) -> f64) -> f64 {
-    let (mut sum, mut last, mut ln_tail) = (f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0);
+pub(crate) fn ln_average(cells: &[Cell], rest: Rest<'_>, mut ln_f: impl FnMut(usize, &Cell) -> f64) -> f64 {
+    ln_averages(cells, &[rest], |index, cell| [ln_f(index, cell)])[0]
+}
+
+/// The same for several functions, all of which end at the same cell: what Theorem 2 asks of its two coefficients.
+pub(crate) fn ln_averages<const N: usize>(
+    cells: &[Cell],
+    rests: &[Rest<'_>; N],
+    mut ln_f: impl FnMut(usize, &Cell) -> [f64; N],
+) -> [f64; N] {
+    let (mut sums, mut last, mut ln_tail) = ([f64::NEG_INFINITY; N], [f64::NEG_INFINITY; N], 0.0);
     for (index, cell) in cells.iter().enumerate() {
-        let value = ln_f(index, cell).max(last);
-        if value == f64::INFINITY {
+        let values = ln_f(index, cell);
+        if values.contains(&f64::INFINITY) {
             break;
         }
-        if value > last {
-            sum = ln_add(sum, ln_tail + ln_sub(value, last));
+        for ((sum, last), value) in sums.iter_mut().zip(&mut last).zip(values) {
+            if value > *last {
+                *sum = ln_add(*sum, ln_tail + ln_sub(value, *last));
+                *last = value;
+            }
         }
-        (last, ln_tail) = (value, cell.ln_tail);
+        ln_tail = cell.ln_tail;
         // What is left is at least the tail times the last value: before this it cannot be negligible.
         if ln_tail < -NEGLIGIBLE {
-            let beyond = left(rest, ln_tail, f64::NEG_INFINITY);
-            if beyond < sum - NEGLIGIBLE {
-                return ln_add(sum, beyond);
+            let beyond = rests.each_ref().map(|rest| left(rest, ln_tail, f64::NEG_INFINITY));
+            if beyond.iter().zip(&sums).all(|(beyond, sum)| *beyond < sum - NEGLIGIBLE) {
+                return from_fn(|i| ln_add(sums[i], beyond[i]));
             }
         }
     }
-    ln_add(sum, left(rest, ln_tail, last))
+    from_fn(|i| ln_add(sums[i], left(&rests[i], ln_tail, last[i])))
 }
 
 /// `ln` of a number that [`ln_average`] is not below, from the cell at the mean alone.

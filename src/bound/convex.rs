@@ -1,6 +1,7 @@
 //! Convex order: which Gaussian dominates a masked uniform entry (Lemma 2.14).
 
 use std::f64::consts::{PI, SQRT_2};
+use std::sync::LazyLock;
 
 use super::law::Side;
 
@@ -9,11 +10,16 @@ const CELLS: usize = 1000;
 /// The scale is found to this relative accuracy, from above.
 const ACCURACY: f64 = 1e-13;
 
-/// `E (s g - c)_+` of a standard normal `g`, and its slope in `c`.
-fn gaussian_stop_loss(s: f64, c: f64) -> (f64, f64) {
+/// `E (s g - c)_+` of a standard normal `g`, and its slopes in `c` and in `s`.
+fn gaussian_stop_loss(s: f64, c: f64) -> (f64, f64, f64) {
     let z = c / s;
-    let tail = 0.5 * libm::erfc(z / SQRT_2);
-    (s * ((-z * z / 2.0).exp() / (2.0 * PI).sqrt() - z * tail), -tail)
+    let (tail, density) = (0.5 * libm::erfc(z / SQRT_2), density(z));
+    (s * (density - z * tail), -tail, density)
+}
+
+/// The standard normal density.
+fn density(z: f64) -> f64 {
+    (-z * z / 2.0).exp() / (2.0 * PI).sqrt()
 }
 
 /// An entry that is nonzero with chance `chance`, its magnitude then uniform on `[low, high]`.
@@ -61,7 +67,7 @@ impl MaskedUniform {
         let (first, last) = (self.edge(from), self.edge(to - 1));
         let (near, far) = (self.edge(from + 1), self.edge(to));
         let middle = f64::midpoint(near, far);
-        let (value, slope) = gaussian_stop_loss(s, middle);
+        let (value, slope, _) = gaussian_stop_loss(s, middle);
         // Room for the rounding of both.
         let tangent = |c: f64| value + slope * (c - middle) - 1e-15 * s;
         tangent(near) >= self.stop_loss(first) && tangent(far) >= self.stop_loss(last)
@@ -69,25 +75,62 @@ impl MaskedUniform {
 
     /// The smallest scale that dominates on one cell, at least `s`.
     fn scale_of(self, cell: usize, s: f64) -> f64 {
+        self.scale_near(cell, s, if 8.0 * s > self.largest() { s } else { self.largest() })
+    }
+
+    /// The same from a start at least `s`.
+    fn scale_near(self, cell: usize, s: f64, start: f64) -> f64 {
         let (target, c) = (self.stop_loss(self.edge(cell)), self.edge(cell + 1));
         let (mut low, mut high) = (s, self.largest());
         // The stop-loss is convex and increasing in the scale: Newton's steps go above the root and stay there.
-        let mut at = if 8.0 * s > high { s } else { high };
+        let mut at = start.min(high);
         loop {
-            let miss = gaussian_stop_loss(at, c).0 - target;
+            let (value, _, slope) = gaussian_stop_loss(at, c);
+            let miss = value - target;
             if miss >= 0.0 {
                 high = at;
             } else {
                 low = at;
             }
-            let z = c / at;
-            let step = miss / ((-z * z / 2.0).exp() / (2.0 * PI).sqrt());
+            let step = miss / slope;
             if (miss >= 0.0 && step <= ACCURACY * at) || high - low <= ACCURACY * high {
                 return high;
             }
             let next = at - step + ACCURACY / 4.0 * at;
             at = if next > low && next < high { next } else { f64::midpoint(low, high) };
         }
+    }
+
+    /// How much the Gaussian of scale `s` has to spare on a cell.
+    fn room(self, s: f64, cell: usize) -> f64 {
+        gaussian_stop_loss(s, self.edge(cell + 1)).0 - self.stop_loss(self.edge(cell))
+    }
+
+    /// The smallest scale that dominates on all cells, for magnitudes from zero on, from where it touches.
+    ///
+    /// What the Gaussian has to spare is then convex in the cell up to one point and concave beyond, so that it is least
+    /// at the last cell or where both neighbours of a cell in the convex part have more. None where that is not found.
+    fn touching(self) -> Option<f64> {
+        let (point, scale) = touch(self.chance)?;
+        let mut cell = ((point * CELLS as f64) as usize).min(CELLS - 1);
+        // A cell asks for a little more than its left end does.
+        let (_, slope, growth) = gaussian_stop_loss(scale, point);
+        let near = scale - slope / growth / CELLS as f64;
+        let mut s = self.scale_near(cell, 0.999 * scale * self.high, near * self.high);
+        for _ in 0..CELLS {
+            let room = self.room(s, cell);
+            let neighbours = [cell.saturating_sub(1), (cell + 1).min(CELLS - 1)];
+            let Some(&next) = neighbours.iter().find(|&&next| next != cell && self.room(s, next) < room)
+            else {
+                let bends = density(self.edge(cell + 1) / s) / s > self.chance / (2.0 * self.high);
+                return (bends && self.fits(s, CELLS - 1)).then_some(s);
+            };
+            cell = next;
+            if !self.fits(s, cell) {
+                s = self.scale_of(cell, s);
+            }
+        }
+        None
     }
 
     /// The standard deviation: no smaller scale dominates.
@@ -99,6 +142,33 @@ impl MaskedUniform {
     fn largest(self) -> f64 {
         self.high * (PI / 2.0).sqrt()
     }
+}
+
+/// Chances, and where the smallest Gaussian above a uniform magnitude of that chance touches it: the point, and the
+/// scale, both over the largest magnitude.
+///
+/// There values and slopes are equal: `s (phi(z) - z T) = chance (1-c)^2 / 4` and `T = chance (1-c) / 2` for `c = s z` and the
+/// tail `T` of `z`.
+static TOUCHES: LazyLock<Vec<(f64, f64, f64)>> = LazyLock::new(|| {
+    const STEPS: usize = 768;
+    const LARGEST: f64 = 6.0;
+    let at = |step: usize| {
+        let z = LARGEST * step as f64 / STEPS as f64;
+        let (excess, slope, _) = gaussian_stop_loss(1.0, z);
+        let chance = slope * slope * z / excess - 2.0 * slope;
+        let s = slope * slope / (chance * excess);
+        (chance, s * z, s)
+    };
+    (0..=STEPS).rev().map(at).collect()
+});
+
+/// Near where it touches for a chance, and near the scale; none for chances too small to be tabled.
+fn touch(chance: f64) -> Option<(f64, f64)> {
+    let above = TOUCHES.partition_point(|touch| touch.0 < chance).min(TOUCHES.len() - 1);
+    let (from, to) = (TOUCHES[above.checked_sub(1)?], TOUCHES[above]);
+    let share = (chance - from.0) / (to.0 - from.0);
+    let between = |from: f64, to: f64| from + share * (to - from);
+    Some((between(from.1, to.1), between(from.2, to.2)))
 }
 
 /// A scale, and the cell that asks for it.
@@ -120,6 +190,11 @@ pub fn masked_uniform_scale(chance: f64, side: Side) -> f64 {
 pub(crate) fn smallest_scale(chance: f64, side: Side, smaller: Option<Scale>) -> Scale {
     let entry = MaskedUniform::new(chance, side);
     let largest = entry.largest();
+    if entry.low == 0.0
+        && let Some(s) = entry.touching()
+    {
+        return Scale { s: s.min(largest), cell: 0 };
+    }
     let mut best = smaller.unwrap_or(Scale { s: entry.deviation() * (1.0 - 1e-9), cell: 0 });
     let raise = |best: &mut Scale, cell: usize| {
         if !entry.fits(best.s, cell) {

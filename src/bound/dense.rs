@@ -4,6 +4,7 @@ use super::conv::{ln_fold, ln_tap_trace};
 use super::law::{Family, Spread, WHOLE};
 use super::orders::{Slots, root};
 use super::shape::Shape;
+use super::special::ln_birthday;
 use super::trace::{GaussianTrace, chi_norm, ln_gaussian_sup_moment, ln_trace};
 
 /// A matrix of independent weights of a law at unit scale.
@@ -15,9 +16,10 @@ pub struct Dense {
     pub family: Family,
     gauss: GaussianTrace,
     double: GaussianTrace,
-    norms: Slots<f64>,
-    cones: [Slots<f64>; 4],
-    chis: Slots<f64>,
+    norms: Slots,
+    cones: [Slots; 4],
+    chis: Slots,
+    birthdays: Slots,
 }
 
 impl Dense {
@@ -26,8 +28,8 @@ impl Dense {
     pub fn new(shape: Shape, family: Family) -> Self {
         let gauss = GaussianTrace::new(shape.rows, shape.cols);
         let double = GaussianTrace::new(shape.rows, 2 * shape.cols);
-        let (norms, cones, chis) = Default::default();
-        Self { shape, family, gauss, double, norms, cones, chis }
+        let (norms, cones, chis, birthdays) = Default::default();
+        Self { shape, family, gauss, double, norms, cones, chis, birthdays }
     }
 
     /// The `2p`-norm that [`Dense::ln_norm`] bounds.
@@ -45,6 +47,11 @@ impl Dense {
     pub(crate) fn chi(&self, positions: usize, p: usize) -> f64 {
         let chi = || chi_norm(self.shape.rows * positions, p);
         if positions == 1 { self.chis.get(p, chi) } else { chi() }
+    }
+
+    /// [`ln_birthday`] of all weights.
+    pub(crate) fn ln_birthday(&self, p: usize) -> f64 {
+        self.birthdays.get(p, || ln_birthday(self.shape.len() as f64, p))
     }
 
     /// Whether each entry is one weight, so that every proposition on matrices applies.

@@ -62,8 +62,8 @@ pub fn global_bound(
     let mut best = (Answer::NONE, Vec::new());
     for share in SHARES {
         let pruning = common_threshold(network.layers(), chosen, count, share * delta)?;
-        let layer = |(layer, &pruning): (&Layer, &Pruning)| store.prepare(Layer { pruning, ..layer.clone() });
-        let layers = network.layers().iter().zip(&pruning).map(layer).collect();
+        let layer = |(layer, &pruning): (&Layer, &Pruning)| Layer { pruning, ..layer.clone() };
+        let layers = store.prepare_all(network.layers().iter().zip(&pruning).map(layer));
         let ln_chance = -((1.0 - share) * delta).ln();
         let answer = answer(layers, network.dimension, radius, ln_chance, Question::Ball);
         if answer.epsilon < best.0.epsilon || best.1.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cells::{Cell, Rest, ln_average, ln_least_average};
+use super::cells::{Cell, Rest, ln_averages, ln_least_average};
 use super::dense::Dense;
 use super::increments::{Moments, Pointwise};
 use super::law::WHOLE;
@@ -30,7 +30,7 @@ pub struct Fluctuation {
     pub(super) dense: Arc<Dense>,
     pub(super) masked: Option<Arc<Masked>>,
     pub(super) half: f64,
-    slots: [Slots<Coefficients>; 2],
+    slots: [Slots<2>; 2],
     pub(super) moments: Moments,
 }
 
@@ -50,13 +50,12 @@ impl Fluctuation {
 
     pub(super) fn coefficients_in(&self, p: usize, detail: Detail) -> Coefficients {
         let detail = self.masked.as_ref().map_or(Detail::Full, |masked| masked.detail(detail));
-        self.slots[detail as usize].get(p, || match &self.masked {
-            None => Coefficients { ln_kept: self.ln_whole(p), ln_pruned: f64::NEG_INFINITY },
-            Some(masked) if masked.chance(Part::Pruned) >= 1.0 => {
-                Coefficients { ln_kept: f64::NEG_INFINITY, ln_pruned: self.ln_whole(p) }
-            }
+        let [ln_kept, ln_pruned] = self.slots[detail as usize].get_all(p, || match &self.masked {
+            None => [self.ln_whole(p), f64::NEG_INFINITY],
+            Some(masked) if masked.chance(Part::Pruned) >= 1.0 => [f64::NEG_INFINITY, self.ln_whole(p)],
             Some(masked) => self.of_parts(masked, p, detail),
-        })
+        });
+        Coefficients { ln_kept, ln_pruned }
     }
 
     /// `ln (Q_p(n, half share)^{1/p} / share)`, times `p`.
@@ -74,37 +73,27 @@ impl Fluctuation {
         spread.ln_variance + self.ln_rows(spread.share(), p) / p as f64
     }
 
-    fn of_parts(&self, masked: &Masked, p: usize, detail: Detail) -> Coefficients {
+    fn of_parts(&self, masked: &Masked, p: usize, detail: Detail) -> [f64; 2] {
         let ln_penalty = masked.ln_independence(p);
         if ln_penalty == f64::INFINITY {
-            return Coefficients { ln_kept: f64::INFINITY, ln_pruned: f64::INFINITY };
+            return [f64::INFINITY; 2];
         }
         if detail == Detail::Least {
             let least = |part: usize| {
                 let sum = ln_least_average(masked.cells(), |_, cell| self.at(masked, cell, p)[part]);
                 (sum + ln_penalty) / p as f64
             };
-            return Coefficients { ln_kept: least(0), ln_pruned: least(1) };
+            return [least(0), least(1)];
         }
-        // Each cell is needed twice.
-        let mut known: Vec<[f64; 2]> = Vec::with_capacity(masked.cells().len());
         let last = if masked.is_bounded() { self.at(masked, &Cell::LAST, p) } else { [f64::INFINITY; 2] };
         let beyond = |ln_tail: f64| f64::midpoint(ln_tail, self.ln_envelope(p));
-        let mut average = |part: usize| {
-            let rest = match masked.cells().len() {
-                1 => Rest::Bounded(f64::NEG_INFINITY),
-                _ if masked.is_bounded() => Rest::Bounded(last[part]),
-                _ => Rest::Beyond(&beyond),
-            };
-            let sum = ln_average(masked.cells(), &rest, |index, cell| {
-                if known.len() <= index {
-                    known.push(self.at(masked, cell, p));
-                }
-                known[index][part]
-            });
-            (sum + ln_penalty) / p as f64
-        };
-        Coefficients { ln_kept: average(0), ln_pruned: average(1) }
+        let rests = last.map(|last| match masked.cells().len() {
+            1 => Rest::Bounded(f64::NEG_INFINITY),
+            _ if masked.is_bounded() => Rest::Bounded(last),
+            _ => Rest::Beyond(&beyond),
+        });
+        let sums = ln_averages(masked.cells(), &rests, |_, cell| self.at(masked, cell, p));
+        sums.map(|sum| (sum + ln_penalty) / p as f64)
     }
 
     /// `ln ((v / share)^p Q_p(n, half share))` of the kept and the pruned part at one threshold.
@@ -137,14 +126,13 @@ pub struct InputState {
 
 impl InputState {
     fn after(self, layer: &Prepared, p: usize) -> Self {
-        let Prepared { layer, gap, state, .. } = layer;
-        let ln_factor =
-            2.0 * (layer.activation.lipschitz.ln() + layer.law.scale.ln()) + (layer.uses as f64).ln();
+        let Prepared { gap, state, offset, .. } = layer;
+        let ln_factor = 2.0 * layer.ln_factor;
         let (gap, state) = (gap.coefficients(p), state.coefficients(p).ln_kept);
         let ln_gap = ln_add(plus(gap.ln_kept, self.ln_gap), plus(gap.ln_pruned, self.ln_state));
-        let (grown, offset) = (ln_factor + plus(state, self.ln_state), layer.offset());
+        let grown = ln_factor + plus(state, self.ln_state);
         Self {
-            ln_state: if offset == 0.0 { grown } else { 2.0 * ln_add(grown / 2.0, offset.ln()) },
+            ln_state: if *offset == 0.0 { grown } else { 2.0 * ln_add(grown / 2.0, offset.ln()) },
             ln_gap: plus(ln_factor, ln_gap),
         }
     }
@@ -168,7 +156,7 @@ pub fn input_states(layers: &[Prepared], radius: f64, p: usize) -> Vec<InputStat
 
 /// `ln` of the bound of the `2p`-norm of the gap at one input, with the sharper coefficients of Corollary 6.2.
 pub(crate) fn ln_input_gap(layers: &[Prepared], radius: f64, p: usize, detail: Detail) -> f64 {
-    Pointwise::in_detail(layers, radius, p, detail).ln_gap
+    Pointwise::ln_gap_in_detail(layers, radius, p, detail)
 }
 
 /// A bound `epsilon` with `P(max |F - f| > epsilon) <= delta` over `inputs` inputs of norm at most `radius` that are

@@ -83,6 +83,12 @@ pub struct Prepared {
     pub state: Arc<Fluctuation>,
     /// How the pruned network's state does.
     pub pruned_state: Arc<Fluctuation>,
+    /// [`Layer::offset`]
+    pub(crate) offset: f64,
+    /// `ln` of the scale of its law.
+    pub(crate) ln_scale: f64,
+    /// `ln` of what multiplies the norm of a fixed vector besides the moments at unit scale.
+    pub(crate) ln_factor: f64,
 }
 
 impl Prepared {
@@ -92,9 +98,21 @@ impl Prepared {
         let dense = Arc::new(Dense::new(layer.shape, layer.law.family.clone()));
         let masked = layer.is_pruned().then(|| Arc::new(Masked::new(Arc::clone(&dense), layer.pruning)));
         let rows = [(&masked, layer.gap_half()), (&None, layer.state_half()), (&masked, layer.state_half())];
-        let [gap, state, pruned_state] =
+        let fluctuations =
             rows.map(|(masked, half)| Arc::new(Fluctuation::new(Arc::clone(&dense), masked.clone(), half)));
-        Self { layer, dense, masked, gap, state, pruned_state }
+        Self::with(layer, dense, masked, fluctuations)
+    }
+
+    /// A layer with its matrix, whole and pruned, and the fluctuations of the gap and both states.
+    pub(crate) fn with(
+        layer: Layer,
+        dense: Arc<Dense>,
+        masked: Option<Arc<Masked>>,
+        [gap, state, pruned_state]: [Arc<Fluctuation>; 3],
+    ) -> Self {
+        let (offset, ln_scale) = (layer.offset(), layer.law.scale.ln());
+        let ln_factor = layer.activation.lipschitz.ln() + ln_scale + 0.5 * (layer.uses as f64).ln();
+        Self { layer, dense, masked, gap, state, pruned_state, offset, ln_scale, ln_factor }
     }
 
     /// Whether it is a plain matrix between vectors, so that sets of states can be followed by their width.

@@ -9,7 +9,7 @@ use super::few::{MAX_P, ln_frobenius_moment, ln_schur_moment};
 use super::law::{Family, Side, Spread, ln_plain_moment, ln_threshold_moment};
 use super::orders::{Detail, Slots, root};
 use super::shape::{Part, Pruning};
-use super::special::{ln_birthday, ln_gaussian_moment};
+use super::special::ln_gaussian_moment;
 use super::trace::round_up;
 
 /// A matrix of independent weights at unit scale, some of them pruned.
@@ -24,9 +24,9 @@ pub struct Masked {
     scales: OnceLock<Vec<OnceLock<Scale>>>,
     /// Of the pruned and the kept part with all magnitudes, and of the kept part with the largest.
     blind_scales: [OnceLock<f64>; 3],
-    norms: [[Slots<f64>; 2]; 2],
-    part_scales: [[Slots<f64>; 2]; 2],
-    joints: [Slots<(f64, f64)>; 2],
+    norms: [[Slots; 2]; 2],
+    part_scales: [[Slots; 2]; 2],
+    joints: [Slots<2>; 2],
 }
 
 impl Masked {
@@ -75,10 +75,11 @@ impl Masked {
     /// The one that [`Masked::ln_joint_norm`] bounds, and its `c`.
     pub(crate) fn joint(&self, p: usize, detail: Detail) -> (f64, f64) {
         let detail = self.detail(detail);
-        self.joints[detail as usize].get(p, || {
+        let [norm, c] = self.joints[detail as usize].get_all(p, || {
             let (ln_norm, c) = self.ln_both_norm(p, detail);
-            (root(ln_norm, p), c)
-        })
+            [root(ln_norm, p), c]
+        });
+        (norm, c)
     }
 
     pub(crate) fn chance(&self, part: Part) -> f64 {
@@ -138,7 +139,7 @@ impl Masked {
             Part::Kept if !self.is_bounded() => Rest::Beyond(&beyond),
             _ => Rest::Bounded(ln_f(&Cell::LAST)),
         };
-        ln_average(self.cells(), &rest, |_, cell| ln_f(cell))
+        ln_average(self.cells(), rest, |_, cell| ln_f(cell))
     }
 
     fn side(cell: &Cell, part: Part) -> Side {
@@ -227,7 +228,7 @@ impl Masked {
             _ if self.is_bounded() => Rest::Bounded(at(&Cell::LAST)),
             _ => Rest::Beyond(&beyond),
         };
-        let norm = ln_average(self.cells(), &rest, |_, cell| at(cell));
+        let norm = ln_average(self.cells(), rest, |_, cell| at(cell));
         (ln_penalty + norm, c)
     }
 
@@ -235,7 +236,7 @@ impl Masked {
     /// (Proposition 2.7b); infinite where that is not known.
     pub(crate) fn ln_independence(&self, p: usize) -> f64 {
         match self.pruning {
-            Pruning::Magnitude(_) | Pruning::Random(_) => ln_birthday(self.dense.shape.len() as f64, p),
+            Pruning::Magnitude(_) | Pruning::Random(_) => self.dense.ln_birthday(p),
             Pruning::Bernoulli(_) => 0.0,
             Pruning::Between { low, high } if self.overlap_is_rare(low, high, p) => 0.0,
             Pruning::Between { .. } => f64::INFINITY,
@@ -296,7 +297,7 @@ impl Masked {
             }
             None => {
                 let rest = Rest::Bounded(power * self.blind_scale(part, Side::Above(1.0)).ln());
-                ln_average(self.cells(), &rest, |index, _| power * self.cell_scale(index, part).ln())
+                ln_average(self.cells(), rest, |index, _| power * self.cell_scale(index, part).ln())
             }
         };
         ln_transfer + scale

@@ -21,7 +21,7 @@ pub fn pruned_share(masked: &Masked) -> f64 {
         Pruning::Magnitude(count) if *family == Family::Uniform => ln_threshold_moment(count, len, 1),
         _ => {
             let second = |cell: &Cell| family.ln_moment(cell.pruned, 1) - family.ln_moment(WHOLE, 1);
-            ln_average(masked.cells(), &Rest::Bounded(second(&Cell::LAST)), |_, cell| second(cell))
+            ln_average(masked.cells(), Rest::Bounded(second(&Cell::LAST)), |_, cell| second(cell))
         }
     };
     (chance * ln_share.exp()).min(1.0)

@@ -1,6 +1,9 @@
 //! The orders `p` of moments that are tried, and results kept for each.
 
+use std::array::from_fn;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Bounds are minimised over these `p` (Lemma 1.6): a minimum over fixed numbers costs nothing.
 pub const ORDERS: [usize; 31] = [
@@ -26,25 +29,55 @@ pub(crate) enum Detail {
     Full,
 }
 
-/// One result for each order, computed when it is first asked for.
+/// `N` numbers for each order, computed when they are first asked for; nothing is allocated before. Threads that ask at once
+/// compute the same numbers.
 #[derive(Debug)]
-pub(crate) struct Slots<T>([OnceLock<T>; LONG_ORDERS.len()]);
+pub(crate) struct Slots<const N: usize = 1>(OnceLock<Box<[[AtomicU64; N]; LONG_ORDERS.len()]>>);
 
-impl<T> Default for Slots<T> {
+impl<const N: usize> Default for Slots<N> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| OnceLock::new()))
+        Self(OnceLock::new())
     }
 }
 
-impl<T: Copy> Slots<T> {
-    /// The result of order `p`; computed each time for an order that is not tried.
-    pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> T) -> T {
-        match LONG_ORDERS.binary_search(&p) {
-            Ok(slot) => *self.0[slot].get_or_init(compute),
-            Err(_) => compute(),
+/// What no number is: not computed yet.
+const UNKNOWN: u64 = f64::NAN.to_bits();
+
+impl<const N: usize> Slots<N> {
+    /// The numbers of order `p`; computed each time for an order that is not tried.
+    pub(crate) fn get_all(&self, p: usize, compute: impl FnOnce() -> [f64; N]) -> [f64; N] {
+        let Some(&place) = PLACES.get(p).filter(|&&place| usize::from(place) < LONG_ORDERS.len()) else {
+            return compute();
+        };
+        let unknown = || Box::new(from_fn(|_| from_fn(|_| AtomicU64::new(UNKNOWN))));
+        let slot = &self.0.get_or_init(unknown)[usize::from(place)];
+        let known = slot.each_ref().map(|number| f64::from_bits(number.load(Relaxed)));
+        if known.iter().all(|number| !number.is_nan()) {
+            return known;
         }
+        let numbers = compute();
+        slot.iter().zip(numbers).for_each(|(slot, number)| slot.store(number.to_bits(), Relaxed));
+        numbers
     }
 }
+
+impl Slots {
+    /// The one number of order `p`.
+    pub(crate) fn get(&self, p: usize, compute: impl FnOnce() -> f64) -> f64 {
+        self.get_all(p, || [compute()])[0]
+    }
+}
+
+/// Where each order stands in [`LONG_ORDERS`]; their number for those that do not.
+static PLACES: [u8; LONG_ORDERS[LONG_ORDERS.len() - 1] + 1] = {
+    let mut places = [LONG_ORDERS.len() as u8; LONG_ORDERS[LONG_ORDERS.len() - 1] + 1];
+    let mut place = 0;
+    while place < LONG_ORDERS.len() {
+        places[LONG_ORDERS[place]] = place as u8;
+        place += 1;
+    }
+    places
+};
 
 /// The `2p`-norm from the logarithm of the `2p`-th moment.
 pub(crate) fn root(ln_moment: f64, p: usize) -> f64 {

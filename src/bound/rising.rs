@@ -1,5 +1,6 @@
 //! Moments of a chi-squared variable whose degrees of freedom are binomial (Lemma 3.1).
 
+use std::array::from_fn;
 use std::f64::consts::LN_2;
 use std::sync::LazyLock;
 
@@ -13,35 +14,38 @@ use super::special::{ln_factorial, ln_product};
 /// values of `K`.
 #[must_use]
 pub fn ln_chi_square_moment(rows: usize, share: f64, p: usize) -> f64 {
-    if share >= 1.0 {
-        return ln_product((0..p).map(|j| (rows + 2 * j) as f64));
+    ln_chi_square_moments(rows, [share], p)[0]
+}
+
+/// The same for several shares at once.
+pub(crate) fn ln_chi_square_moments<const N: usize>(rows: usize, shares: [f64; N], p: usize) -> [f64; N] {
+    let full = || ln_product((0..p).map(|j| (rows + 2 * j) as f64));
+    if shares.iter().all(|&share| share >= 1.0) {
+        return [full(); N];
     }
+    let sums = if p > LAST {
+        match LONG_ROWS.binary_search_by_key(&p, |(order, _)| *order) {
+            Ok(at) => ln_long_sums(p, &LONG_ROWS[at].1, rows, shares),
+            Err(_) => ln_long_sums(p, &long_rows(p, |order| order == p)[0].1, rows, shares),
+        }
+    } else {
+        match ROWS.binary_search_by_key(&p, |(order, _)| *order) {
+            Ok(at) => ln_sums(&ROWS[at].1, rows, shares),
+            Err(_) => ln_sums(&coefficients(p), rows, shares),
+        }
+    };
     let scale = p as f64 * LN_2 + ln_factorial(p);
-    if p > LAST {
-        return match LONG_ROWS.binary_search_by_key(&p, |(order, _)| *order) {
-            Ok(at) => scale + ln_long_sum(p, &LONG_ROWS[at].1, rows, share),
-            Err(_) => scale + ln_long_sum(p, &long_rows(p, |order| order == p)[0].1, rows, share),
-        };
-    }
-    match ROWS.binary_search_by_key(&p, |(order, _)| *order) {
-        Ok(at) => scale + ln_sum(&ROWS[at].1, rows, share),
-        Err(_) => scale + ln_sum(&coefficients(p), rows, share),
-    }
+    from_fn(|i| if shares[i] >= 1.0 { full() } else { scale + sums[i] })
 }
 
 /// `ln sum_i b_i C(rows, i) share^i`
-fn ln_sum(coefficients: &[f64], rows: usize, share: f64) -> f64 {
-    const LARGE: f64 = 1e100;
-    let (mut sum, mut term, mut scale) = (0.0, 1.0, 0.0);
+fn ln_sums<const N: usize>(coefficients: &[f64], rows: usize, shares: [f64; N]) -> [f64; N] {
+    let mut lanes = Lanes { sums: [0.0; N], terms: [1.0; N], scales: [0.0; N] };
     for (i, b) in coefficients.iter().enumerate().skip(1).take(rows) {
-        term *= share * ((rows - i + 1) as f64 / i as f64);
-        sum += b * term;
-        if term > LARGE {
-            (sum, term) = (sum / LARGE, term / LARGE);
-            scale += LARGE.ln();
-        }
+        let factor = (rows - i + 1) as f64 / i as f64;
+        lanes.step(shares.map(|share| share * factor), *b);
     }
-    sum.ln() + scale
+    lanes.ln()
 }
 
 /// The rows of the orders that are tried, and of twice them.
@@ -81,21 +85,47 @@ fn long_rows(last: usize, is_used: impl Fn(usize) -> bool) -> Vec<(usize, Vec<f6
 }
 
 /// `ln sum_i b_i C(rows, i) share^i` of a row by its ratios.
-fn ln_long_sum(p: usize, ratios: &[f64], rows: usize, share: f64) -> f64 {
-    const LARGE: f64 = 1e100;
+fn ln_long_sums<const N: usize>(p: usize, ratios: &[f64], rows: usize, shares: [f64; N]) -> [f64; N] {
     // b(p, 1) = C(2p, p) / 4^p
-    let mut scale = ln_factorial(2 * p) - 2.0 * ln_factorial(p) - 2.0 * p as f64 * LN_2;
-    let mut term = share * rows as f64;
-    let mut sum = term;
+    let first = ln_factorial(2 * p) - 2.0 * ln_factorial(p) - 2.0 * p as f64 * LN_2;
+    let mut lanes =
+        Lanes { sums: shares.map(|share| share * rows as f64), terms: [0.0; N], scales: [first; N] };
+    lanes.terms = lanes.sums;
     for (ratio, i) in ratios.iter().zip(2..=rows) {
-        term *= ratio * share * ((rows - i + 1) as f64 / i as f64);
-        sum += term;
-        if term > LARGE {
-            (sum, term) = (sum / LARGE, term / LARGE);
-            scale += LARGE.ln();
+        let factor = ratio * ((rows - i + 1) as f64 / i as f64);
+        lanes.step(shares.map(|share| share * factor), 1.0);
+    }
+    lanes.ln()
+}
+
+/// Sums of products that may be large, several at once.
+struct Lanes<const N: usize> {
+    sums: [f64; N],
+    terms: [f64; N],
+    /// `ln` of what the others are over.
+    scales: [f64; N],
+}
+
+impl<const N: usize> Lanes<N> {
+    /// Multiplies the terms, and adds them with that weight.
+    fn step(&mut self, factors: [f64; N], weight: f64) {
+        const LARGE: f64 = 1e100;
+        for ((sum, term), factor) in self.sums.iter_mut().zip(&mut self.terms).zip(factors) {
+            *term *= factor;
+            *sum += weight * *term;
+        }
+        if self.terms.iter().any(|&term| term > LARGE) {
+            let numbers = self.sums.iter_mut().zip(&mut self.terms).zip(&mut self.scales);
+            for ((sum, term), scale) in numbers.filter(|((_, term), _)| **term > LARGE) {
+                (*sum, *term) = (*sum / LARGE, *term / LARGE);
+                *scale += LARGE.ln();
+            }
         }
     }
-    sum.ln() + scale
+
+    fn ln(&self) -> [f64; N] {
+        from_fn(|i| self.sums[i].ln() + self.scales[i])
+    }
 }
 
 fn coefficients(p: usize) -> Vec<f64> {

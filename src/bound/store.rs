@@ -1,6 +1,7 @@
 //! What networks with equal layers share: a matrix is known by its shape, the family of its law and what is pruned.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::dense::Dense;
@@ -12,17 +13,19 @@ use super::shape::{Pruning, Shape};
 
 type DenseKey = (Shape, usize);
 type MaskedKey = (DenseKey, u8, [u64; 2]);
+type FluctuationKey = (DenseKey, Option<MaskedKey>, u64);
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
 
 /// Matrices by their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    dense: HashMap<DenseKey, Arc<Dense>>,
-    masked: HashMap<MaskedKey, Arc<Masked>>,
-    fluctuations: HashMap<(DenseKey, Option<MaskedKey>, u64), Arc<Fluctuation>>,
+    dense: Map<DenseKey, Arc<Dense>>,
+    masked: Map<MaskedKey, Arc<Masked>>,
+    fluctuations: Map<FluctuationKey, Arc<Fluctuation>>,
 }
 
 /// Pruned matrices kept: each holds some kilobytes.
-const MOST: usize = 1 << 14;
+const MOST: usize = 1 << 12;
 
 impl Store {
     /// The layer, with what it shares.
@@ -41,8 +44,27 @@ impl Store {
         };
         let gap = fluctuation(masked_key, masked.as_ref(), layer.gap_half());
         let state = fluctuation(None, None, layer.state_half());
-        let pruned_state = fluctuation(masked_key, masked.as_ref(), layer.state_half());
-        Prepared { layer, dense, masked, gap, state, pruned_state }
+        let pruned_state = if masked.is_none() {
+            Arc::clone(&state)
+        } else if layer.state_half() == layer.gap_half() {
+            Arc::clone(&gap)
+        } else {
+            fluctuation(masked_key, masked.as_ref(), layer.state_half())
+        };
+        Prepared::with(layer, dense, masked, [gap, state, pruned_state])
+    }
+
+    /// The layers, with what they share: equal ones in a row are looked up once.
+    pub fn prepare_all(&mut self, layers: impl IntoIterator<Item = Layer>) -> Vec<Prepared> {
+        let mut ready: Vec<Prepared> = Vec::new();
+        for layer in layers {
+            let next = match ready.last() {
+                Some(last) if last.layer == layer => last.clone(),
+                _ => self.prepare(layer),
+            };
+            ready.push(next);
+        }
+        ready
     }
 
     /// Forgets pruned matrices once they are many.
@@ -51,6 +73,37 @@ impl Store {
             self.masked.clear();
             self.fluctuations.clear();
         }
+    }
+}
+
+/// Mixes the words of a key by a multiplication each: keys are sizes and counts that no one chooses to collide.
+#[derive(Debug, Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.write_u64(u64::from(word));
     }
 }
 

@@ -164,7 +164,7 @@ pub struct GaussianTrace {
     cols: usize,
     runs: [OnceLock<Vec<f64>>; 2],
     /// `ln (n-start) .. (n-J)` of both sides, for a start of zero and of one.
-    falling: [[Slots<f64>; 2]; 2],
+    falling: [[Slots; 2]; 2],
 }
 
 impl GaussianTrace {
@@ -176,7 +176,7 @@ impl GaussianTrace {
     }
 
     /// [`effective_len`] of one side, counted 0 for the rows and 1 for the columns.
-    fn effective_len(&self, share: f64, side: usize, p: usize, start: usize) -> usize {
+    fn effective_len(&self, share: LnShare, side: usize, p: usize, start: usize) -> usize {
         let len = [self.rows, self.cols][side];
         let last = p.min(len) - 1;
         let falling = self.falling[side][start].get(p, || ln_falling(len, start, last));
@@ -205,7 +205,7 @@ impl GaussianTrace {
 fn unscale(rows: usize, cols: usize, p: usize, terms: &[f64]) -> f64 {
     let (n, m) = (rows.min(cols) as f64, rows.max(cols) as f64);
     let ln_scale = 2.0 * (n.sqrt() + m.sqrt()).ln();
-    terms.get(p).map_or(f64::INFINITY, |term| term.ln() + n.ln() + p as f64 * ln_scale)
+    terms.get(p).map_or(f64::INFINITY, |term| (term * n).ln() + p as f64 * ln_scale)
 }
 
 /// `ln (min(n, m) E ||G||^{2p})` by Lemma 2.1: within a few per cent of [`GaussianTrace::ln_moment`] at the best
@@ -256,10 +256,28 @@ fn split(value: f64) -> (f64, i32) {
 #[must_use]
 pub fn effective_len(share: f64, len: usize, p: usize, start: usize) -> usize {
     let last = p.min(len) - 1;
-    effective_len_of(share, len, (start, last), ln_falling(len, start, last))
+    effective_len_of(LnShare::new(share), len, (start, last), ln_falling(len, start, last))
 }
 
-fn effective_len_of(share: f64, len: usize, (start, last): (usize, usize), falling: f64) -> usize {
+/// A share and its logarithm.
+#[derive(Clone, Copy)]
+struct LnShare {
+    share: f64,
+    ln: f64,
+}
+
+impl LnShare {
+    fn new(share: f64) -> Self {
+        Self { share, ln: share.ln() }
+    }
+}
+
+fn effective_len_of(
+    LnShare { share, ln }: LnShare,
+    len: usize,
+    (start, last): (usize, usize),
+    falling: f64,
+) -> usize {
     if share >= 1.0 {
         return len;
     }
@@ -267,7 +285,7 @@ fn effective_len_of(share: f64, len: usize, (start, last): (usize, usize), falli
         return 1;
     }
     let factors = (last - start + 1) as f64;
-    let ln_target = factors * share.ln() + falling + SLACK;
+    let ln_target = factors * ln + falling + SLACK;
     let holds = |r: usize| ln_falling(r, start, last) >= ln_target;
     // The second-order solution: mean and spread of the factors.
     let middle = f64::midpoint(start as f64, last as f64);
@@ -333,6 +351,7 @@ pub fn ln_trace(share: f64, gauss: &GaussianTrace, p: usize) -> f64 {
     if share >= 1.0 {
         return gauss.ln_moment(p);
     }
+    let share = LnShare::new(share);
     let side = |first: usize| {
         let r = gauss.effective_len(share, first, p, 1);
         let c = gauss.effective_len(share, 1 - first, p, 0);

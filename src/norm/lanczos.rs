@@ -23,6 +23,10 @@ pub struct Random {
     pub slack: f64,
 }
 
+/// No start is trusted to fail less often. It fails where its part along the wanted eigenvector is below about as much of
+/// what that part is on average, and the rounding of its entries moves the part by some units of 1e-16 of that.
+pub const LEAST_FAILURE: f64 = 1e-14;
+
 impl Default for Random {
     fn default() -> Self {
         Self { delta: 1e-9, starts: 2, seed: 0, slack: 0.01 }
@@ -31,7 +35,8 @@ impl Default for Random {
 
 impl Random {
     /// # Errors
-    /// [`crate::Error::NotAllowed`] for a `delta` or a `slack` that is not above 0 and below 1, or no start.
+    /// [`crate::Error::NotAllowed`] for a `delta` or a `slack` that is not above 0 and below 1, no start, or a `delta` that
+    /// asks more of each start than doubles can give: [`LEAST_FAILURE`].
     pub fn checked(self) -> Result<Self> {
         for (parameter, got) in [("delta", self.delta), ("slack", self.slack)] {
             if !(got > 0.0 && got < 1.0) {
@@ -40,6 +45,13 @@ impl Random {
         }
         if self.starts == 0 {
             return Err(crate::Error::NotAllowed { parameter: "starts", expected: "at least 1", got: 0.0 });
+        }
+        if self.delta.powf((self.starts as f64).recip()) < LEAST_FAILURE {
+            return Err(crate::Error::NotAllowed {
+                parameter: "delta",
+                expected: "at least 1e-14 to the power of starts",
+                got: self.delta,
+            });
         }
         Ok(self)
     }
@@ -301,6 +313,18 @@ mod tests {
                 // One step is the Rayleigh quotient, for which the bound is attained.
                 assert!(fails >= 0.5 * expected, "{fails} of {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn no_more_is_asked_of_a_start_than_doubles_give() {
+        let with = |delta, starts| Random { delta, starts, ..Random::default() }.checked();
+        for (delta, starts) in [(1.1e-14, 1), (1.1e-28, 2), (1e-9, 2), (1e-40, 3)] {
+            assert!(with(delta, starts).is_ok(), "{delta} {starts}");
+        }
+        for (delta, starts) in [(0.9e-14, 1), (0.9e-28, 2), (1e-300, 20), (5e-324, 1)] {
+            let refused = with(delta, starts).expect_err("refused").to_string();
+            assert!(refused.starts_with("delta must be at least 1e-14 to the power of starts"), "{refused}");
         }
     }
 

@@ -65,7 +65,8 @@ def norms(
         (number of entries), ``"schur"`` (6.1), ``"collatz"`` (6.2), ``"gram"`` (6.3), ``"cholesky"`` (6.4),
         ``"lanczos"`` and ``"power"`` (6.5), ``"estimate"``, and ``"spectral"``: the best affordable bound.
     delta : float
-        With what probability ``"lanczos"`` and ``"power"`` may be too low, in (0, 1).
+        With what probability ``"lanczos"`` and ``"power"`` may be too low, below 1 and at least 1e-14 to the
+        power of `starts`: less would be a statement about rounding.
     slack : float
         By what fraction ``"lanczos"`` may be too high, in (0, 1): the smaller, the more steps.
     starts : int

@@ -108,3 +108,41 @@ fn networks_without_activations_have_a_bound_of_their_own() {
     let ball = ask(std::slice::from_ref(&network), &[request], Question::Ball)[0];
     assert!(answer.epsilon * 2.0 < ball.epsilon);
 }
+
+/// Looking at every third order first loses nothing: the least over all orders, for masks of which no detail can be spared.
+#[test]
+fn no_order_is_missed_for_random_masks() {
+    let sizes = [(1, 1), (5, 1), (1, 920), (7, 64), (321, 138), (3, 368), (40, 40), (300, 20)];
+    for family in [Family::Uniform, Family::Normal, Family::Laplace] {
+        for (rows, cols) in sizes {
+            for depth in [1, 3] {
+                let width = |i: usize| if i % 2 == 0 { cols } else { rows };
+                let scale = (rows.max(cols) as f64).sqrt().recip();
+                let layer = |i: usize| {
+                    let law = crate::bound::testing::law(family.clone(), scale);
+                    let activation = crate::bound::Activation::RELU;
+                    crate::bound::Layer::dense(width(i + 1), width(i), law, Pruning::NONE, activation)
+                };
+                let network = Network::new((0..depth).map(layer).collect(), None);
+                let network = network.unwrap_or_else(|e| unreachable!("{e}"));
+                for ratio in [0.012, 0.24, 0.7, 0.999] {
+                    let counts = vec![(ratio * (rows * cols) as f64) as u64; depth];
+                    let layers = network.pruned(&counts, Method::Random);
+                    let layers = Prepared::all(&layers.unwrap_or_else(|e| unreachable!("{e}")));
+                    for delta in [0.05, 1e-6] {
+                        let method = Method::Random;
+                        let (radius, inputs) = (1.0, 3.0);
+                        let request = Request { network: 0, counts: &counts, method, delta, radius, inputs };
+                        let networks = std::slice::from_ref(&network);
+                        let ball = ball_bound(&layers, Ball { radius, dimension: None }, delta);
+                        let points = inputs_bound(&layers, radius, inputs, delta);
+                        for (question, best) in [(Question::Ball, ball), (Question::Inputs, points)] {
+                            let answer = ask(networks, &[request], question)[0];
+                            assert_close(answer.epsilon, best.epsilon() * (1.0 + ROUNDING));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -42,7 +42,7 @@ fn averages_are_above_the_exact_moment() {
                 let Side::Below(v) = cell.pruned else { unreachable!() };
                 2.0 * p as f64 * v.ln()
             };
-            let got = ln_average(&threshold_cells(k, len), &Rest::Bounded(0.0), ln_f);
+            let got = ln_average(&threshold_cells(k, len), Rest::Bounded(0.0), ln_f);
             let exact = super::super::law::ln_threshold_moment(k, len, p);
             assert!(got >= exact - 1e-12, "{k} {len} {p}: {got} {exact}");
         }
@@ -53,9 +53,9 @@ fn averages_are_above_the_exact_moment() {
 fn an_infinite_value_ends_the_cells() {
     let cells = threshold_cells(2, 4);
     let value = |index: usize, _: &Cell| if index < 3 { index as f64 } else { f64::INFINITY };
-    let got = ln_average(&cells, &Rest::Beyond(&|ln_tail| ln_tail + 5.0), value);
+    let got = ln_average(&cells, Rest::Beyond(&|ln_tail| ln_tail + 5.0), value);
     assert!(got.is_finite());
-    let none = ln_average(&cells, &Rest::Beyond(&|ln_tail| ln_tail + 5.0), |_, _| f64::INFINITY);
+    let none = ln_average(&cells, Rest::Beyond(&|ln_tail| ln_tail + 5.0), |_, _| f64::INFINITY);
     assert!((none - 5.0).abs() < 1e-12);
 }
 
@@ -82,4 +82,34 @@ fn tails_are_those_of_the_binomial_law() {
             }
         }
     }
+}
+
+#[test]
+fn averages_at_once_end_at_the_same_cell() {
+    use std::cell::RefCell;
+
+    let cells = threshold_cells(500, 1000);
+    let seen = RefCell::new(Vec::new());
+    let beyond = |ln_tail: f64| {
+        seen.borrow_mut().push(ln_tail);
+        f64::midpoint(ln_tail, 40.0)
+    };
+    // The first is flat and large, so that alone it ends cells before the second.
+    let f = |_: usize, cell: &Cell| match cell.pruned {
+        Side::Below(v) => [30.0, 20.0 * v],
+        Side::Above(_) => unreachable!(),
+    };
+    let last = |which: &[usize]| {
+        seen.borrow_mut().clear();
+        let rest = Rest::Beyond(&beyond);
+        if let &[one] = which {
+            ln_average(&cells, rest, |index, cell| f(index, cell)[one]);
+        } else {
+            ln_averages(&cells, &[rest; 2], f);
+        }
+        seen.borrow().iter().rev().take(which.len()).copied().collect::<Vec<_>>()
+    };
+    let (first, second, both) = (last(&[0])[0], last(&[1])[0], last(&[0, 1]));
+    assert!(first > second, "the functions end at different cells: {first} {second}");
+    assert!(both == [second, second], "{both:?}");
 }

@@ -55,3 +55,15 @@ fn the_whole_uniform_law_is_near_its_best_scale() {
     let scale = masked_uniform_scale(1.0, Side::Below(1.0));
     assert!(scale >= best && scale < best * 1.002);
 }
+
+#[test]
+fn where_it_touches_is_found_without_looking_at_all_cells() {
+    for step in 0..=400 {
+        let chance = (-14.0 * f64::from(step) / 400.0).exp();
+        let entry = MaskedUniform::new(chance, Side::Below(1.0));
+        let Some(scale) = entry.touching() else { unreachable!("chance {chance}") };
+        let largest = (0..CELLS).map(|cell| entry.scale_of(cell, 1e-9)).fold(0.0, f64::max);
+        assert_close(scale, largest);
+        assert!((0..CELLS).all(|cell| entry.fits(scale, cell)), "{chance}");
+    }
+}

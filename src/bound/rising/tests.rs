@@ -32,3 +32,12 @@ fn a_full_share_is_the_limit() {
         assert!((full - near).abs() < 1e-11 * full);
     }
 }
+
+#[test]
+fn shares_at_once_are_as_one_by_one() {
+    let shares = [1e-9, 1e-3, 0.2, 0.5, 0.99, 1.0];
+    for (n, p) in [(1, 1), (7, 40), (900, 64), (900, 1024), (3, 2048), (900, 2048)] {
+        let one = |share| ln_chi_square_moment(n, share, p);
+        assert!(ln_chi_square_moments(n, shares, p) == shares.map(one), "{n} {p}");
+    }
+}
