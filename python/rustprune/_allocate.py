@@ -210,8 +210,7 @@ def _lamp(
 
 
 def _shape(weights: Array | Sequence[int]) -> tuple[int, ...]:
-    shape: Sequence[int] = getattr(weights, "shape", weights)
-    return sizes(shape)
+    return sizes(weights if isinstance(weights, Sequence) else getattr(weights, "shape", ()))
 
 
 def _weight(rule: Rule, shape: tuple[int, ...]) -> int:
