@@ -196,7 +196,7 @@ class Masks(Mapping[str, Tensor]):
         Parameters
         ----------
         tensors : mapping of str to Tensor
-            A tensor of the same shape for each name.
+            A tensor for each name; of the same shape, if it is sharded.
         """
         wanted = layouts({name: tensors[name] for name in self})
 
@@ -210,6 +210,10 @@ class Masks(Mapping[str, Tensor]):
         return self.of_bits(
             {name: moved(name, bits) for name, bits in self._bits.items()}, self._shapes, wanted
         )
+
+    def gathered(self) -> Masks:
+        """Return the masks of whole weights, on the CPU, whether sharded or not."""
+        return self.like(dict.fromkeys(self, torch.empty(0)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a mask side file, of the layout that ``rustprune prune --masks`` writes.
@@ -282,14 +286,10 @@ class Masks(Mapping[str, Tensor]):
         return masks
 
     def _save_gathered(self, path: str | os.PathLike[str]) -> None:
-        whole = {
-            name: (self._layouts[name].gathered(bits) if name in self._layouts else bits).cpu()
-            for name, bits in self._bits.items()
-        }
-        failure = None
+        whole, failure = self.gathered(), None
         if torch.distributed.get_rank() == 0:
             try:
-                self.of_bits(whole, self._shapes).save(path)
+                whole.save(path)
             except OSError as error:
                 failure = error
         others = OSError(f"{path}: the process of rank 0 could not write it")
