@@ -104,6 +104,18 @@ def test_weights_stay_pruned_through_steps_that_accumulate_gradients(tmp_path: P
     assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("by", ["user", "trainer"])
+def test_a_compiled_model_keeps_its_names_and_its_zeros(tmp_path: Path, by: str) -> None:
+    model, pruning = bert(), PruningCallback(0.5, ignore=["classifier"])
+    given: Any = torch.compile(model, backend="eager") if by == "user" else model
+    options: dict[str, Any] = {"remove_unused_columns": False}
+    if by == "trainer":
+        options |= {"torch_compile": True, "torch_compile_backend": "eager"}
+    trainer(given, tmp_path, pruning, steps=2, **options).train()
+    assert pruning.masks == rpt.masks(bert(), 0.5, ignore=["classifier"])
+    assert revived(model, pruning.masks) == 0
+
+
 def test_a_checkpoint_is_an_ordinary_one_with_zeros_and_its_masks(tmp_path: Path) -> None:
     pruning = PruningCallback(0.6)
     trainer(bert(), tmp_path, pruning, save_strategy="steps", save_steps=2).train()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -155,6 +155,24 @@ def test_masks_of_a_file_or_of_the_module_are_held(tmp_path: Path) -> None:
         trainer(tmp_path, pruning).fit(model, batches())
         assert pruning.masks == masks
         assert revived(model, masks) == 0
+
+
+def test_a_compiled_module_keeps_its_names_and_its_zeros(tmp_path: Path) -> None:
+    model, pruning = Net(), PruningCallback(0.5, targets=["net.0"])
+    compiled: Any = torch.compile(model, backend="eager")
+    trainer(tmp_path, pruning).fit(compiled, batches())
+    assert pruning.masks is not None
+    assert list(pruning.masks) == ["net.0.weight"]
+    assert revived(model, pruning.masks) == 0
+
+
+def test_an_average_that_becomes_the_weights_in_the_end_is_pruned(tmp_path: Path) -> None:
+    model, pruning, average = Net(), PruningCallback(0.5), EMAWeightAveraging(decay=0.9)
+    trainer(tmp_path, average, pruning).fit(model, batches())
+    assert pruning.masks is not None
+    assert revived(model, pruning.masks) == 0
+    assert pruning.report is not None
+    assert [target.num_nonzero for target in pruning.report.targets] == [30, 20]
 
 
 def test_the_callback_is_of_the_lightning_that_is_imported() -> None:

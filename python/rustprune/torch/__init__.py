@@ -13,7 +13,7 @@ Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
 
 Trainers
-    `rustprune.torch.huggingface` and `rustprune.torch.lightning`, a ``PruningCallback`` each; imported by name.
+    `rustprune.torch.huggingface`, `rustprune.torch.lightning`: a ``PruningCallback`` each, imported by name.
 
 Weights may lie on several devices, and be sharded over processes by FSDP2: all processes call the same then.
 

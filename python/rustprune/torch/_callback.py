@@ -122,12 +122,6 @@ class Run:
             prune(self._model, schedule.ratio_at(step), optimizer=self._optimizers, **self._options)
 
 
-def original(model: nn.Module) -> nn.Module:
-    """Return the module that was compiled, whose parameters have the names that files have."""
-    found = getattr(model, "_orig_mod", model)
-    return found if isinstance(found, nn.Module) else model
-
-
 def side_file(folder: str | os.PathLike[str]) -> Path:
     """Return where the masks of a checkpoint lie, beside its weights."""
     return Path(folder) / "model.mask.safetensors"

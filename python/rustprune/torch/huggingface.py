@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 from typing import Any, Unpack
 
+from torch import nn
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from rustprune.torch._callback import Run, Schedule, original, side_file
+from rustprune.torch._callback import Run, Schedule, side_file
 from rustprune.torch._masks import Masks
 from rustprune.torch._prune import Options
 from rustprune.torch._report import Report
@@ -91,7 +92,7 @@ class PruningCallback(TrainerCallback):
     ) -> None:
         """Prune, or take up the masks of the checkpoint that training goes on from."""
         resumed = _resumed(args, state) if state.global_step else None
-        model, optimizer = original(kwargs["model"]), _unwrapped(kwargs["optimizer"])
+        model, optimizer = _original(kwargs["model"]), _unwrapped(kwargs["optimizer"])
         self._run.begin(model, [optimizer], state.global_step, resumed)
 
     def on_step_end(
@@ -145,6 +146,12 @@ def _resumed(args: TrainingArguments, state: TrainerState) -> Masks:
         f"expected the masks of step {state.global_step} to resume from, "
         f"got no {side_file('').name} in {' or '.join(map(str, folders))}"
     )
+
+
+def _original(model: nn.Module) -> nn.Module:
+    """Return the module that was compiled, if one was: its names are those of the model as it was made."""
+    found = getattr(model, "_orig_mod", model)
+    return found if isinstance(found, nn.Module) else model
 
 
 def _unwrapped(optimizer: Optimizer) -> Optimizer:

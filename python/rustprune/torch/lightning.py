@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
-from rustprune.torch._callback import Run, Schedule, original
+from rustprune.torch._callback import Run, Schedule
 from rustprune.torch._masks import Masks
 from rustprune.torch._prune import Options
 from rustprune.torch._report import Report
@@ -75,6 +75,9 @@ class PruningCallback(Callback):
     steps that a gradient scaler skips are what they are without: gradients become zero where weights are
     pruned at each step, and the weights after it. State-dict keys are those of the module.
 
+    It stands after a callback that changes weights in the end, as averages do, since callbacks are called in
+    order.
+
     Checkpoints have the masks, a bit per weight, in the state of the callback, and training that is resumed
     from one goes on with them.
     """
@@ -104,7 +107,7 @@ class PruningCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune, or take up the masks of the checkpoint that training goes on from."""
-        self._run.begin(original(pl_module), trainer.optimizers, trainer.global_step, self._resumed)
+        self._run.begin(pl_module, trainer.optimizers, trainer.global_step, self._resumed)
         self._resumed = None
 
     def on_train_batch_end(
