@@ -19,7 +19,7 @@ def width(dtypes: set[torch.dtype]) -> int:
 
 
 def keys(values: Tensor, bits: int, nan: Nan, *, signed: bool) -> Tensor:
-    """Return the keys of the entries of a contiguous tensor, as int64.
+    """Return the keys of the entries of a contiguous tensor, as integers of so many bits.
 
     Parameters
     ----------
@@ -33,26 +33,38 @@ def keys(values: Tensor, bits: int, nan: Nan, *, signed: bool) -> Tensor:
         Whether the score is the value, or its magnitude.
     """
     dtype = values.dtype
-    words = values.view(_WORDS[dtype.itemsize])
-    found = words.to(torch.int64) & (2 ** (8 * dtype.itemsize - 1) - 1)
-    found, limit = found.clamp(max=_limit(dtype) + 1), _limit(dtype)
+    found = _magnitudes(values)
+    limit = _limit(dtype)
+    # One look for the largest costs less than putting NaN, which most tensors have none of, into its place.
+    where_nan = found > limit if found.numel() and int(found.amax()) > limit else None
     if bits == 64 and dtype is not torch.float64:
-        found, limit = _widened(found, dtype), _limit(torch.float64)
-    is_nan = found > limit
+        found, limit = _widened(found.to(torch.int64), dtype), _limit(torch.float64)
     if signed:
-        found = torch.where(words < 0, -found, found)
-    return torch.where(is_nan, -limit - 1 if nan == "prune" else limit + 1, found)
+        found = torch.where(values.view(_WORDS[dtype.itemsize]) < 0, -found, found)
+    if where_nan is None:
+        return found
+    return found.masked_fill(where_nan, -limit - 1 if nan == "prune" else limit + 1)
 
 
-def is_nan(values: Tensor) -> Tensor:
-    """Return where a contiguous tensor has NaN, whatever the machine makes of subnormals and flags."""
-    magnitudes = keys(values, width({values.dtype}), "keep", signed=False)
-    return magnitudes > _limit(values.dtype)
+def first_nan(values: Tensor, allowed: Tensor | None) -> int | None:
+    """Return the index of the first NaN among the entries that are allowed, None if there is none."""
+    magnitudes, limit = _magnitudes(values), _limit(values.dtype)
+    if not magnitudes.numel() or int(magnitudes.amax()) <= limit:
+        return None
+    found = (magnitudes > limit) if allowed is None else (magnitudes > limit) & allowed
+    return int(found.to(torch.uint8).argmax()) if found.any() else None
 
 
 def excluded(bits: int) -> int:
     """Return the key of an entry that is no candidate: below those of all scores."""
     return -(1 << (bits - 1))
+
+
+def _magnitudes(values: Tensor) -> Tensor:
+    """Return the bits without the sign, of 8-bit formats as 16-bit integers."""
+    size = values.dtype.itemsize
+    words = values.view(_WORDS[size])
+    return (words.to(torch.int16) if size == 1 else words) & ((1 << (8 * size - 1)) - 1)
 
 
 def _limit(dtype: torch.dtype) -> int:
@@ -70,10 +82,8 @@ def _widened(magnitudes: Tensor, dtype: torch.dtype) -> Tensor:
     # m * 2**(1 - bias - mantissa): an integer, a power of two and their product are all normal in float64.
     small = (magnitudes.to(torch.float64) * 2.0 ** (1 - bias - mantissa)).view(torch.int64)
     wide = torch.where(magnitudes >> mantissa > 0, normal, small)
-    infinity = _limit(torch.float64)
-    if dtype is not torch.float8_e4m3fn:
-        wide = torch.where(magnitudes == limit, infinity, wide)
-    return torch.where(magnitudes > limit, infinity + 1, wide)
+    has_infinity = dtype is not torch.float8_e4m3fn
+    return wide.masked_fill(magnitudes == limit, _limit(torch.float64)) if has_infinity else wide
 
 
 def _layout(dtype: torch.dtype) -> tuple[int, int]:

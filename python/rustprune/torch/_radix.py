@@ -19,8 +19,9 @@ from rustprune.torch import _bits, _keys
 from rustprune.torch._shards import Layout, reduced
 
 _DIGIT = 16
-# Entries at a time: their keys and positions are 8 bytes each. A multiple of 8, for whole bytes of bits.
-_CHUNK = 1 << 20
+# Entries at a time; a multiple of 8, for whole bytes of bits. Temporaries of much larger pieces, of 8 bytes an
+# entry for some, would be given back to the system and fetched again each time, which costs more than they do.
+_CHUNK = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def select(parts: Sequence[Part], count: int, nan: Nan, *, signed: bool) -> list
     def keys(part: Part, piece: slice, values: Tensor) -> Tensor:
         found = _keys.keys(values, width, nan, signed=signed)
         allowed = part.allowed(piece)
-        return found if allowed is None else torch.where(allowed, found, _keys.excluded(width))
+        return found if allowed is None else found.masked_fill(~allowed, _keys.excluded(width))
 
     def places(part: Part) -> Iterator[Tensor]:
         for piece, values in part.chunks():
@@ -153,7 +154,7 @@ def _ranked(
             for keys in keys_of(part):
                 # The first digit has the sign: from -2**15 on.
                 digits = (
-                    (keys >> shift) + (1 << (_DIGIT - 1))
+                    (keys >> shift).to(torch.int32) + (1 << (_DIGIT - 1))
                     if top
                     else (keys[keys >> (shift + _DIGIT) == prefix] >> shift) & ((1 << _DIGIT) - 1)
                 )
@@ -211,11 +212,9 @@ def check_nan(parts: Sequence[Part]) -> None:
     for part in parts:
         first = torch.full((len(names),), none)
         for piece, values in part.chunks():
-            nan = _keys.is_nan(values)
-            allowed = part.allowed(piece)
-            if (nan if allowed is None else nan & allowed).any():
-                at = (nan if allowed is None else nan & allowed).nonzero().view(-1)[:1]
-                first[names.index(part.name)] = part.positions(at + piece.start).cpu()
+            if (at := _keys.first_nan(values, part.allowed(piece))) is not None:
+                index = torch.tensor([piece.start + at], device=values.device)
+                first[names.index(part.name)] = part.positions(index).cpu()
                 break
         found.append((part.layout, first))
     for name, index in zip(names, reduced(found, least=True).tolist(), strict=True):
