@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +12,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.multiprocessing.spawn import start_processes
 
-import rustprune as rp
 import rustprune.torch as rpt
+from processes import needs_gloo, together
 from rustprune.torch._shards import local
 
-pytestmark = pytest.mark.skipif(
-    not (dist.is_available() and dist.is_gloo_available()), reason="this build of torch has no gloo"
-)
-
-
-def together(case: Callable[[Path], None], folder: Path, processes: int = 2) -> None:
-    """Run a case in several processes; an error in one is an error here."""
-    multiprocessing.set_forkserver_preload(["torch.distributed.fsdp", "rustprune.torch"])
-    start_processes(_enter, (case, folder, processes), nprocs=processes, start_method="forkserver")
-
-
-def _enter(rank: int, case: Callable[[Path], None], folder: Path, processes: int) -> None:
-    torch.set_num_threads(1)
-    rp.set_num_threads(1)
-    place = f"file://{folder}/store"
-    dist.init_process_group("gloo", init_method=place, rank=rank, world_size=processes)
-    try:
-        case(folder)
-    finally:
-        dist.destroy_process_group()
+pytestmark = needs_gloo
 
 
 def mlp(*, tied: bool = True) -> nn.Sequential:

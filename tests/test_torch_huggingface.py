@@ -21,6 +21,7 @@ from transformers import (
 import rustprune as rp
 import rustprune.torch as rpt
 from held import Steps, revived
+from processes import needs_gloo, together
 from rustprune.torch.huggingface import PruningCallback
 
 if TYPE_CHECKING:
@@ -205,6 +206,31 @@ def test_a_half_precision_step_that_is_skipped_changes_nothing(tmp_path: Path) -
     assert skips.skipped == 1
     assert pruning.masks is not None
     assert revived(model, pruning.masks) == 0
+
+
+def _of_two(folder: Path) -> None:
+    import torch.distributed as dist
+
+    model, pruning = bert(), PruningCallback(masks=folder / "m")
+    options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "ddp_backend": "gloo"}
+    run = trainer(model, folder, pruning, steps=2, **options)
+    assert run.args.world_size == 2
+    run.train()
+    assert isinstance(run.model_wrapped, torch.nn.parallel.DistributedDataParallel)
+    assert pruning.masks == rpt.Masks.load(folder / "m")
+    assert revived(model, pruning.masks) == 0
+    for parameter in model.parameters():
+        others = [torch.empty_like(parameter) for _ in range(2)]
+        dist.all_gather(others, parameter.detach())
+        assert torch.equal(others[0], others[1])
+
+
+@needs_gloo
+def test_processes_hold_the_masks_of_a_file_and_write_them_once(tmp_path: Path) -> None:
+    masks = rpt.masks(bert(), 0.7, scope="global")
+    masks.save(tmp_path / "m")
+    together(_of_two, tmp_path)
+    assert rpt.Masks.load(tmp_path / "checkpoint-2" / "model.mask.safetensors") == masks
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rustprune as rp
+import rustprune.torch as rpt
 from rustprune.torch import _bits, _radix
 from rustprune.torch._radix import Part
 from strategies import Ask, Weights, requests
@@ -106,6 +107,23 @@ def test_subnormals_are_told_apart_when_the_machine_flushes_them() -> None:
     finally:
         torch.set_flush_denormal(False)
     assert all(torch.equal(bits, mask) for bits, mask in zip(found, expected.values(), strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+@pytest.mark.parametrize(
+    "options", [{"scope": "global"}, {}, {"scope": "row"}, {"method": "random", "seed": 1}]
+)
+def test_a_model_on_several_devices_gets_the_masks_of_one_on_the_cpu(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(300, 200), torch.nn.Linear(200, 100))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_((parameter * 256).round() / 256)
+    expected = rpt.masks(model, 0.6, **options)
+    model[1].to("cuda")
+    assert rpt.masks(model, 0.6, **options) == expected
+    report = rpt.prune(model, 0.6, **options)
+    assert [target.num_nonzero for target in report.targets] <= [target.num_kept for target in report.targets]
 
 
 @pytest.mark.parametrize(

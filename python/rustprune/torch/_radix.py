@@ -19,8 +19,8 @@ from rustprune.torch import _bits, _keys
 from rustprune.torch._shards import Layout, reduced
 
 _DIGIT = 16
-# Entries at a time; a multiple of 8, for whole bytes of bits. Temporaries of much larger pieces, of 8 bytes an
-# entry for some, would be given back to the system and fetched again each time, which costs more than they do.
+# Entries at a time; a multiple of 8, for whole bytes of bits. Temporaries of much larger pieces, of up to 8
+# bytes an entry, would be given back to the system and fetched again each time: it costs more than the work.
 _CHUNK = 1 << 19
 
 
