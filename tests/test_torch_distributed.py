@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.distributed.tensor.debug import CommDebugMode
 
 import rustprune.torch as rpt
 from processes import needs_gloo, together
@@ -120,6 +121,11 @@ def _fsdp_masks(folder: Path) -> None:
     for request in REQUESTS:
         assert same(rpt.masks(model, **request), rpt.masks(alone, **request)), request
     assert list(rpt.targets(model, ["Linear"], ignore=["4"])) == ["0.weight", "2.weight"]
+
+    # Only counts travel: sums and minima, no weights.
+    with CommDebugMode() as messages:
+        rpt.masks(model, 0.5, scope="global")
+    assert {str(kind) for kind in messages.get_comm_counts()} == {"c10d.allreduce_"}
 
     # Pruned again, what is pruned counts.
     for one in (alone, model):
