@@ -9,7 +9,19 @@ import types
 
 import rustprune
 
-OPTIONAL = ["click", "matplotlib", "ml_dtypes", "safetensors", "scipy", "sklearn", "torch"]
+OPTIONAL = [
+    "accelerate",
+    "click",
+    "lightning",
+    "matplotlib",
+    "ml_dtypes",
+    "pytorch_lightning",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "torch",
+    "transformers",
+]
 
 
 def run(code: str) -> str:
@@ -25,6 +37,12 @@ def loaded_by(imports: str) -> list[str]:
 
 def test_importing_needs_numpy_only() -> None:
     assert loaded_by("rustprune") == []
+
+
+def test_importing_the_torch_layer_needs_no_trainer() -> None:
+    assert not {"accelerate", "lightning", "pytorch_lightning", "transformers"} & {
+        *loaded_by("rustprune.torch")
+    }
 
 
 def test_what_importing_should_not_bring_would_be_noticed() -> None:

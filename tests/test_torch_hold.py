@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import rustprune.torch as rpt
+from held import revived
 
 OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]] = {
     "sgd": lambda parameters: torch.optim.SGD(
@@ -36,10 +37,6 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 20) -
         inputs = torch.randn(16, 20, generator=generator)
         model(inputs).square().mean().backward()
         optimizer.step()
-
-
-def revived(model: nn.Module, masks: rpt.Masks) -> int:
-    return sum(int((model.get_parameter(name)[~mask] != 0).sum()) for name, mask in masks.items())
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

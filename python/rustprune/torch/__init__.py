@@ -16,6 +16,11 @@ Lottery tickets
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
 
+Trainers
+    `rustprune.torch.huggingface`, `rustprune.torch.lightning`: a ``PruningCallback`` each, imported by name.
+
+Weights may lie on several devices, and be sharded over processes by FSDP2: all processes call the same then.
+
 A weight stays an ordinary parameter under its own name: nothing is added to the model, so that copies,
 pickles, state dicts, tied weights and compiled models are what they were.
 """

@@ -9,13 +9,17 @@ from torch import Tensor
 
 import rustprune
 from rustprune.torch import _bits
+from rustprune.torch._shards import local
 
 
 def apply_bits_(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Write zeros into tensors where their bits are 0; contiguous CPU tensors in one pass of the core."""
+    """Write zeros into tensors where their bits are 0; contiguous CPU tensors in one pass of the core.
+
+    Of a sharded tensor the shards of this process are written, and the bits are theirs.
+    """
     here: list[tuple[Tensor, Tensor]] = []
     for tensor, bits in pairs:
-        tensor = tensor.detach()
+        tensor = local(tensor.detach())
         if tensor.is_cpu and tensor.is_contiguous():
             here.append((tensor.view(-1), bits))
         else:
@@ -26,5 +30,5 @@ def apply_bits_(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
 
 
 def count_nonzero(tensor: Tensor) -> int:
-    """Return how many entries are not zero; NaN is not."""
-    return int(torch.count_nonzero(tensor.detach()))
+    """Return how many entries are not zero; NaN is not. Of a sharded tensor, of those in this process."""
+    return int(torch.count_nonzero(local(tensor.detach())))

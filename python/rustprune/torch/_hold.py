@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from rustprune.torch._apply import apply_bits_
 from rustprune.torch._masks import Masks
+from rustprune.torch._shards import reshard
 
 Optimizers: TypeAlias = Optimizer | Sequence[Optimizer] | None
 
@@ -23,6 +24,7 @@ class Hold:
     """Masks that are held on a model, made by `hold`; a context manager that releases them at its end."""
 
     def __init__(self, model: nn.Module, masks: Masks, optimizers: Sequence[Optimizer]) -> None:
+        reshard(model)
         self._parameters = {name: parameter_of(model, name) for name in masks}
         self._shapes = {name: parameter.shape for name, parameter in self._parameters.items()}
         self._optimizers = list(optimizers)
@@ -39,7 +41,12 @@ class Hold:
     @property
     def masks(self) -> Masks:
         """The masks that are held."""
-        return Masks.of_bits(self._bits, self._shapes)
+        return self._masks
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters that are pruned, by name."""
+        return dict(self._parameters)
 
     def update(self, masks: Masks) -> None:
         """Hold other masks of the same parameters: weights and optimizer state become zero where they prune.
@@ -59,7 +66,8 @@ class Hold:
             raise ValueError(
                 f"masks: expected the names and shapes of the parameters, got a difference in {odd}"
             )
-        self._bits = {name: bits.to(self._parameters[name].device) for name, bits in masks.bits.items()}
+        self._masks = masks.like(self._parameters)
+        self._bits = self._masks.bits
         self.apply_()
         apply_bits_(
             (value, self._bits_of(name))
@@ -110,8 +118,9 @@ class Hold:
 
     def _bits_of(self, name: str) -> Tensor:
         # A model may move to another device while its masks are held.
-        if self._bits[name].device != (device := self._parameters[name].device):
-            self._bits[name] = self._bits[name].to(device)
+        if self._bits[name].device != self._parameters[name].device:
+            self._masks = self._masks.like(self._parameters)
+            self._bits = self._masks.bits
         return self._bits[name]
 
 
@@ -153,6 +162,9 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
     Masks that were held on the model before are released. Steps that an optimizer takes inside itself, as
     LBFGS does, see weights unmasked until its step ends. A gradient scaler that skips a step skips the hooks
     with it.
+
+    After FSDP2's ``fully_shard`` each process holds the masks of its shards; masks of whole weights, as
+    `Masks.load` gives them, are cut as the weights are. Shard first, since it makes new parameters.
 
     Examples
     --------

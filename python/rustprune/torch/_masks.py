@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rustprune.torch import _bits
+from rustprune.torch._shards import Layout, all_succeed, layouts, local, totals
 
 _FORMAT, _SHAPES, _NUM_KEPT = "rustprune.format", "rustprune.shapes", "rustprune.num_kept"
 
@@ -23,6 +24,10 @@ class Masks(Mapping[str, Tensor]):
 
     A mapping to masks of bool, each made when it is asked for; what is stored is a bit per entry, on the
     device of the weights.
+
+    Of weights that are sharded over processes each process stores the bits of its shards: `shapes` and counts
+    are of all, and a mask is a ``DTensor``. Whatever makes such masks, or writes them, is called by all
+    processes; reading counts is not.
 
     Parameters
     ----------
@@ -47,11 +52,19 @@ class Masks(Mapping[str, Tensor]):
         for name, mask in masks.items():
             if mask.dtype is not torch.bool:
                 raise TypeError(f"{name}: expected a mask of torch.bool, got {mask.dtype}")
-        self._bits = {name: _bits.pack(mask) for name, mask in masks.items()}
         self._shapes = {name: mask.shape for name, mask in masks.items()}
+        self._layouts = layouts(masks)
+        self._bits = {name: _bits.pack(local(mask)) for name, mask in masks.items()}
+        # Counting what others have takes all processes, so it is done once, while they are all here.
+        self._kept = self._counted() if self._layouts else None
 
     @classmethod
-    def of_bits(cls, bits: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> Masks:
+    def of_bits(
+        cls,
+        bits: Mapping[str, Tensor],
+        shapes: Mapping[str, torch.Size],
+        cuts: Mapping[str, Layout] | None = None,
+    ) -> Masks:
         """Return masks of these bits, shared and not copied.
 
         Parameters
@@ -61,15 +74,21 @@ class Masks(Mapping[str, Tensor]):
             ``i // 8``, and bits beyond the last entry are 0.
         shapes : mapping of str to torch.Size
             The shape of each mask.
+        cuts : mapping of str to Layout, optional
+            How those lie in the processes whose bits are of a part.
         """
         masks = cls({})
         masks._bits.update(bits)
         masks._shapes.update({name: torch.Size(shapes[name]) for name in bits})
+        masks._layouts.update({name: layout for name, layout in (cuts or {}).items() if name in bits})
+        masks._kept = masks._counted() if masks._layouts else None
         return masks
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the mask of bool of that name."""
-        return _bits.unpack(self._bits[name], self._shapes[name])
+        if (layout := self._layouts.get(name)) is None:
+            return _bits.unpack(self._bits[name], self._shapes[name])
+        return layout.distributed(_bits.unpack(self._bits[name], layout.part_shape()))
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over names."""
@@ -84,10 +103,13 @@ class Masks(Mapping[str, Tensor]):
         return name in self._bits
 
     def __eq__(self, other: object) -> bool:
-        """Return whether names, shapes and bits are the same, in whatever order and on whatever device."""
+        """Return whether names, shapes and bits are the same, in whatever order and on whatever device.
+
+        Of shards, whether those of this process are.
+        """
         if not isinstance(other, Masks):
             return NotImplemented
-        return self._shapes == other._shapes and all(
+        return (self._shapes, self._layouts) == (other._shapes, other._layouts) and all(
             torch.equal(bits, other.bits[name].to(bits.device)) for name, bits in self._bits.items()
         )
 
@@ -103,7 +125,8 @@ class Masks(Mapping[str, Tensor]):
 
     def __invert__(self) -> Masks:
         """Return masks that keep what these prune."""
-        return self._map(lambda bits, shape: _bits.clear_padding(~bits, shape))
+        shapes = {name: layout.part_shape() for name, layout in self._layouts.items()}
+        return self._map(lambda name, bits: _bits.clear_padding(~bits, shapes.get(name, self._shapes[name])))
 
     def __repr__(self) -> str:
         """Return how much is kept."""
@@ -111,8 +134,13 @@ class Masks(Mapping[str, Tensor]):
 
     @property
     def bits(self) -> dict[str, Tensor]:
-        """What is stored, not a copy: see `of_bits`."""
+        """What is stored, not a copy: see `of_bits`. Of shards, those of this process."""
         return dict(self._bits)
+
+    @property
+    def cuts(self) -> dict[str, Layout]:
+        """How the masks of sharded weights lie in the processes."""
+        return dict(self._layouts)
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
@@ -141,7 +169,7 @@ class Masks(Mapping[str, Tensor]):
 
     def kept_counts(self) -> dict[str, int]:
         """Return how many entries of each parameter are kept."""
-        return {name: _bits.count(bits) for name, bits in self._bits.items()}
+        return self._counted() if self._kept is None else dict(self._kept)
 
     def overlap(self, other: Masks) -> float:
         """Return the share of what either keeps that both keep, the Jaccard index; 1 if neither keeps any.
@@ -156,16 +184,42 @@ class Masks(Mapping[str, Tensor]):
 
     def to(self, device: torch.device | str) -> Masks:
         """Return the masks on a device."""
-        return self._map(lambda bits, _: bits.to(device))
+        return self._map(lambda _, bits: bits.to(device))
 
     def copy(self) -> Masks:
         """Return masks with memory of their own."""
-        return self._map(lambda bits, _: bits.clone())
+        return self._map(lambda _, bits: bits.clone())
+
+    def like(self, tensors: Mapping[str, Tensor]) -> Masks:
+        """Return the masks as these tensors lie: on their devices, and of a sharded one its shards.
+
+        Parameters
+        ----------
+        tensors : mapping of str to Tensor
+            A tensor for each name; of the same shape, if it is sharded.
+        """
+        wanted = layouts({name: tensors[name] for name in self})
+
+        def moved(name: str, bits: Tensor) -> Tensor:
+            here, there = self._layouts.get(name), wanted.get(name)
+            if here != there:
+                bits = bits if here is None else here.gathered(bits)
+                bits = bits if there is None else there.sliced(bits)
+            return bits.to(tensors[name].device)
+
+        return self.of_bits(
+            {name: moved(name, bits) for name, bits in self._bits.items()}, self._shapes, wanted
+        )
+
+    def gathered(self) -> Masks:
+        """Return the masks of whole weights, on the CPU, whether sharded or not."""
+        return self.like(dict.fromkeys(self, torch.empty(0)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a mask side file, of the layout that ``rustprune prune --masks`` writes.
 
-        It is written under a temporary name and renamed when it is whole.
+        It is written under a temporary name and renamed when it is whole. Sharded masks are gathered, one
+        after the other, and written by the process of rank 0.
 
         Parameters
         ----------
@@ -178,7 +232,10 @@ class Masks(Mapping[str, Tensor]):
         OSError
             If it cannot be written.
         """
-        rows = {name: _to_rows(bits, self._shapes[name]) for name, bits in self.to("cpu").bits.items()}
+        if self._layouts:
+            self._save_gathered(path)
+            return
+        rows = {name: _to_rows(bits.cpu(), self._shapes[name]) for name, bits in self._bits.items()}
         metadata = {
             _FORMAT: "mask/1",
             _SHAPES: json.dumps({name: list(shape) for name, shape in self._shapes.items()}),
@@ -228,16 +285,31 @@ class Masks(Mapping[str, Tensor]):
                 raise ValueError(f"{path}: {name}: expected {num_kept.get(name)} entries kept, got {kept}")
         return masks
 
+    def _save_gathered(self, path: str | os.PathLike[str]) -> None:
+        whole, failure = self.gathered(), None
+        if torch.distributed.get_rank() == 0:
+            try:
+                whole.save(path)
+            except OSError as error:
+                failure = error
+        others = OSError(f"{path}: the process of rank 0 could not write it")
+        all_succeed(list(self._layouts.values()), failure, others)
+
+    def _counted(self) -> dict[str, int]:
+        return totals({name: _bits.count(bits) for name, bits in self._bits.items()}, self._layouts)
+
     def _combined(self, other: Masks, operation: Callable[[Tensor, Tensor], Tensor]) -> Masks:
         if self._shapes != other._shapes:
             odd = sorted({*self._shapes.items()} ^ {*other._shapes.items()})
             raise ValueError(f"masks: expected the same names and shapes, got a difference in {odd}")
-        pairs = ((name, bits, other._bits[name].to(bits.device)) for name, bits in self._bits.items())
-        return self.of_bits({name: operation(*both) for name, *both in pairs}, self._shapes)
+        if self._layouts != other._layouts:
+            other = other.like({name: self[name] for name in self})
+        others = other.bits
+        return self._map(lambda name, bits: operation(bits, others[name].to(bits.device)))
 
-    def _map(self, change: Callable[[Tensor, torch.Size], Tensor]) -> Masks:
-        changed = {name: change(bits, self._shapes[name]) for name, bits in self._bits.items()}
-        return self.of_bits(changed, self._shapes)
+    def _map(self, change: Callable[[str, Tensor], Tensor]) -> Masks:
+        changed = {name: change(name, bits) for name, bits in self._bits.items()}
+        return self.of_bits(changed, self._shapes, self._layouts)
 
 
 def _matrix(shape: torch.Size) -> tuple[int, int]:

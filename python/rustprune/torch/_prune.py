@@ -12,10 +12,11 @@ from rustprune._request import Method, Nan, Scope
 from rustprune.torch import _bits
 from rustprune.torch._amount import amount_of
 from rustprune.torch._apply import apply_bits_
-from rustprune.torch._choose import Bits, By, choose
+from rustprune.torch._choose import Bits, By, choose, num_kept
 from rustprune.torch._hold import Hold, Optimizers, held, hold, parameter_of
 from rustprune.torch._masks import Masks
 from rustprune.torch._report import Report, report
+from rustprune.torch._shards import layouts, local, reshard
 from rustprune.torch._targets import Fate, Patterns, Targets
 from rustprune.torch._targets import targets as targets_of
 
@@ -33,18 +34,13 @@ class MaskOptions(TypedDict, total=False):
     nan: Nan
 
 
-class DrawOptions(MaskOptions, total=False):
-    """The keywords of `masks` that do not say how much."""
-
-    method: Method
-    seed: int | None
-
-
-class PruneOptions(DrawOptions, total=False):
+class PruneOptions(MaskOptions, total=False):
     """All keywords of `masks`."""
 
     count: int | None
     rate: float | Mapping[str, float] | None
+    method: Method
+    seed: int | None
     scores: Mapping[str, Tensor] | None
     pattern: str | None
     regrow: bool
@@ -127,6 +123,10 @@ def masks(
     The same bits as from `rustprune.mask` of a mapping of the weights by their names, on every device: exact
     counts, and of equal scores the first are kept, in the order of targets and then row-major.
 
+    Weights may lie on several devices, or be sharded over processes, by FSDP2 for example; all processes call
+    this then, and weights are not gathered: counts are exchanged. Rows, under row scope, and groups of a
+    pattern must each lie in one process.
+
     Examples
     --------
     >>> import torch
@@ -148,7 +148,9 @@ def masks(
     where = _where(None if regrow else held(model), weights)
     amount = amount_of(
         weights,
-        {name: _bits.count(where[name]) if where else shape.numel() for name, shape in shapes.items()},
+        {name: shape.numel() for name, shape in shapes.items()}
+        if where is None
+        else num_kept(where, weights),
         ratio=ratio,
         count=count,
         rate=rate,
@@ -158,7 +160,7 @@ def masks(
         min_kept=min_kept,
     )
     by = By("value" if scores is not None else method, nan, seed)
-    return Masks.of_bits(choose(weights, amount, by, where), shapes)
+    return Masks.of_bits(choose(weights, amount, by, where), shapes, layouts(weights))
 
 
 def prune(
@@ -207,7 +209,9 @@ def prune(
     chosen = masks(model, ratio, **options)
     if previous := held(model):
         before = previous.masks
-        chosen = Masks.of_bits(before.bits | chosen.bits, before.shapes | chosen.shapes)
+        chosen = Masks.of_bits(
+            before.bits | chosen.bits, before.shapes | chosen.shapes, before.cuts | chosen.cuts
+        )
     hold(model, chosen, optimizer)
     return report(model)
 
@@ -227,13 +231,12 @@ def apply_(model: nn.Module, masks: Masks) -> None:
     ValueError
         If the model has no parameter of a name, or one of another shape. Nothing has been changed then.
     """
-    pairs = [(parameter_of(model, name), bits) for name, bits in masks.bits.items()]
-    for (parameter, _), (name, shape) in zip(pairs, masks.shapes.items(), strict=True):
-        if parameter.shape != shape:
-            raise ValueError(
-                f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(parameter.shape)}"
-            )
-    apply_bits_(pairs)
+    reshard(model)
+    parameters = {name: parameter_of(model, name) for name in masks}
+    for name, shape in masks.shapes.items():
+        if (got := parameters[name].shape) != shape:
+            raise ValueError(f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(got)}")
+    apply_bits_((parameters[name], bits) for name, bits in masks.like(parameters).bits.items())
 
 
 def finalize(model: nn.Module) -> Report:
@@ -272,8 +275,11 @@ def _where(previous: Hold | None, weights: Mapping[str, Tensor]) -> Bits | None:
     """Return the bits of the masks that are held, all kept where none is."""
     if previous is None:
         return None
-    bits = previous.masks.bits
+    before = previous.masks
+    known = {name: weight for name, weight in weights.items() if name in before}
+    held_of = Masks.of_bits({name: before.bits[name] for name in known}, before.shapes, before.cuts)
+    bits = held_of.like(known).bits
     return {
-        name: bits[name] if name in bits else _bits.full(weight.shape, weight.device)
+        name: bits[name] if name in bits else _bits.full(local(weight).shape, weight.device)
         for name, weight in weights.items()
     }

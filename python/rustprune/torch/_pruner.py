@@ -10,7 +10,7 @@ from rustprune import Iterative
 from rustprune._request import whole
 from rustprune.torch._hold import Optimizers, held, hold
 from rustprune.torch._masks import Masks
-from rustprune.torch._prune import DrawOptions, prune
+from rustprune.torch._prune import PruneOptions, prune
 from rustprune.torch._report import Report
 
 
@@ -71,7 +71,7 @@ class Pruner:
         schedule: Schedule,
         *,
         optimizer: Optimizers = None,
-        **options: Unpack[DrawOptions],
+        **options: Unpack[PruneOptions],
     ) -> None:
         self._model, self._schedule, self._optimizer, self._options = model, schedule, optimizer, options
         self._step = 0
@@ -102,7 +102,7 @@ class Pruner:
             Of plain values and tensors, for ``torch.save``.
         """
         hold = held(self._model)
-        masks = Masks({}) if hold is None else hold.masks
+        masks = Masks({}) if hold is None else hold.masks.gathered()
         shapes = {name: tuple(shape) for name, shape in masks.shapes.items()}
         return {"step": self._step, "bits": masks.bits, "shapes": shapes}
 
@@ -120,9 +120,16 @@ class Pruner:
         self._step = whole("step", state["step"])
 
     def _prune(self) -> Report | None:
-        if not self._schedule.due(self._step):
-            return None
-        if isinstance(self._schedule, Iterative):
-            return prune(self._model, rate=self._schedule.rate, optimizer=self._optimizer, **self._options)
-        ratio = self._schedule.ratio_at(self._step)
-        return prune(self._model, ratio, optimizer=self._optimizer, **self._options)
+        return prune_due(self._model, self._schedule, self._step, self._optimizer, self._options)
+
+
+def prune_due(
+    model: nn.Module, schedule: Schedule, step: int, optimizer: Optimizers, options: PruneOptions
+) -> Report | None:
+    """Prune what is due after so many steps, if anything is."""
+    if not schedule.due(step):
+        return None
+    if isinstance(schedule, Iterative):
+        round_of: PruneOptions = {**options, "rate": schedule.rate}
+        return prune(model, optimizer=optimizer, **round_of)
+    return prune(model, schedule.ratio_at(step), optimizer=optimizer, **options)

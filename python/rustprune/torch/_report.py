@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from rustprune.torch import _bits
 from rustprune.torch._apply import count_nonzero
 from rustprune.torch._hold import held
+from rustprune.torch._shards import totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Report:
 
 
 def report(model: nn.Module) -> Report:
-    """Return what is pruned of a model that holds masks.
+    """Return what is pruned of a model that holds masks; called by all processes if its weights are sharded.
 
     Raises
     ------
@@ -75,16 +75,12 @@ def report(model: nn.Module) -> Report:
     """
     if (hold := held(model)) is None:
         raise ValueError("model: expected one that holds masks, got one that does not")
-    masks = hold.masks
+    masks, kept = hold.masks, hold.masks.kept_counts()
+    nonzero = {name: count_nonzero(parameter) for name, parameter in hold.parameters.items()}
+    nonzero = totals(nonzero, masks.cuts)
     return Report(
         tuple(
-            TargetReport(
-                name,
-                tuple(masks.shapes[name]),
-                masks.shapes[name].numel(),
-                _bits.count(bits),
-                count_nonzero(model.get_parameter(name)),
-            )
-            for name, bits in masks.bits.items()
+            TargetReport(name, tuple(shape), shape.numel(), kept[name], nonzero[name])
+            for name, shape in masks.shapes.items()
         )
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from rustprune._names import OUTPUT_LAYERS, matcher, matches_any
+from rustprune.torch._shards import class_name, reshard
 
 # Names of parameters, names or class names of modules, shell patterns, "re:" and an expression; classes.
 Patterns: TypeAlias = Sequence[str | type[nn.Module]]
@@ -141,6 +142,7 @@ def targets(
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     if isinstance(targets, str | type) or isinstance(ignore, str | type):
         raise TypeError("targets and ignore must be sequences of patterns, got a single one")
+    reshard(model)
     uses = _uses(model)
     chosen = (
         _matched("targets", targets, uses) if targets else {key for key in uses if _by_default(uses[key])}
@@ -184,7 +186,7 @@ def _by_default(use: list[_Use]) -> bool:
         return False
     return any(
         _is_weight(name, parameter)
-        and (isinstance(module, _MODULES) or type(module).__name__ in _MODULE_NAMES)
+        and (isinstance(module, _MODULES) or class_name(module) in _MODULE_NAMES)
         and parameter.dtype in _FLOATS
         and not matches_any(OUTPUT_LAYERS, name)
         for name, parameter, module in use
@@ -210,7 +212,7 @@ def _fits(
         return isinstance(module, pattern) and _is_weight(name, parameter)
     fits = matcher(option, pattern)
     owner = name.rpartition(".")[0]
-    return fits(name) or (_is_weight(name, parameter) and (fits(owner) or fits(type(module).__name__)))
+    return fits(name) or (_is_weight(name, parameter) and (fits(owner) or fits(class_name(module))))
 
 
 def _is_weight(name: str, parameter: nn.Parameter) -> bool:
