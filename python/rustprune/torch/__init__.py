@@ -7,7 +7,7 @@
 
 Masks
     `prune`, choose, apply and hold; its parts: `targets`, which parameters; `masks`, which of their entries;
-    `apply_`, zeros once; `hold`, zeros while a model trains; `finalize`; `is_pruned`.
+    `apply_`, zeros once; `hold`, zeros while a model trains; `finalize`; `is_pruned`; `held_masks`.
     `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
@@ -17,6 +17,7 @@ pickles, state dicts, tied weights and compiled models are what they were.
 """
 
 from rustprune.torch._hold import Hold as Hold
+from rustprune.torch._hold import held_masks as held_masks
 from rustprune.torch._hold import hold as hold
 from rustprune.torch._masks import Masks as Masks
 from rustprune.torch._prune import apply_ as apply_

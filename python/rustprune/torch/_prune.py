@@ -15,9 +15,9 @@ from rustprune._request import amount as checked_amount
 from rustprune.torch import _bits
 from rustprune.torch._apply import apply_bits_
 from rustprune.torch._choose import Amount, Bits, By, Groups, PerRow, PerTensor, Quantity, Together, choose
-from rustprune.torch._hold import Hold, Optimizers, held, hold, parameter_of
+from rustprune.torch._hold import Hold, Optimizers, held, held_masks, hold, parameters_of
 from rustprune.torch._masks import Masks
-from rustprune.torch._report import Report, report
+from rustprune.torch._report import Report, report_of_applied
 from rustprune.torch._targets import Fate, Patterns, Targets
 from rustprune.torch._targets import targets as targets_of
 
@@ -156,12 +156,12 @@ def prune(
     ratio, **options
         As for `masks`.
     optimizer : Optimizer or sequence of Optimizer, optional
-        What will move the weights: see `hold`.
+        What will move the weights, any optimizer if left out: see `hold`.
 
     Returns
     -------
     Report
-        What was pruned.
+        What was pruned, without the details that `report` looks for.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def prune(
         before = previous.masks
         chosen = Masks.of_bits(before.bits | chosen.bits, before.shapes | chosen.shapes)
     hold(model, chosen, optimizer)
-    return report(model)
+    return report_of_applied(model, chosen)
 
 
 def apply_(model: nn.Module, masks: Masks) -> None:
@@ -206,34 +206,34 @@ def apply_(model: nn.Module, masks: Masks) -> None:
     ValueError
         If the model has no parameter of a name, or one of another shape. Nothing has been changed then.
     """
-    pairs = [(parameter_of(model, name), bits) for name, bits in masks.bits.items()]
-    for (parameter, _), (name, shape) in zip(pairs, masks.shapes.items(), strict=True):
-        if parameter.shape != shape:
-            raise ValueError(
-                f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(parameter.shape)}"
-            )
-    apply_bits_(pairs)
+    parameters = parameters_of(model, masks)
+    apply_bits_((parameters[name], bits) for name, bits in masks.bits.items())
 
 
 def finalize(model: nn.Module) -> Report:
     """Apply the masks of a model a last time, and hold them no longer: it is an ordinary model with zeros.
+
+    Masks that are held on modules of the model are among them.
 
     Raises
     ------
     ValueError
         If it holds none.
     """
-    if (hold := held(model)) is None:
+    holds = [hold for module in model.modules() if (hold := held(module))]
+    if not holds:
         raise ValueError("model: expected one that holds masks, got one that does not")
-    hold.apply_()
-    final = report(model)
-    hold.release()
+    for hold in holds:
+        hold.apply_()
+    final = report_of_applied(model, held_masks(model))
+    for hold in holds:
+        hold.release()
     return final
 
 
 def is_pruned(model: nn.Module) -> bool:
-    """Return whether masks are held on a model."""
-    return held(model) is not None
+    """Return whether masks are held on parameters of a model."""
+    return len(held_masks(model)) > 0
 
 
 def _amount(
