@@ -11,11 +11,14 @@ Masks
     `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
+Migration
+    `compat`, the names of ``torch.nn.utils.prune``.
 
 A weight stays an ordinary parameter under its own name: nothing is added to the model, so that copies,
 pickles, state dicts, tied weights and compiled models are what they were.
 """
 
+from rustprune.torch import compat as compat
 from rustprune.torch._hold import Hold as Hold
 from rustprune.torch._hold import held_masks as held_masks
 from rustprune.torch._hold import hold as hold
