@@ -12,13 +12,14 @@ Masks
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
 Migration
-    `compat`, the names of ``torch.nn.utils.prune``.
+    `compat`, the names of ``torch.nn.utils.prune``; `import_torch_pruned`, masks out of what it saved.
 
 A weight stays an ordinary parameter under its own name: nothing is added to the model, so that copies,
 pickles, state dicts, tied weights and compiled models are what they were.
 """
 
 from rustprune.torch import compat as compat
+from rustprune.torch._convert import import_torch_pruned as import_torch_pruned
 from rustprune.torch._hold import Hold as Hold
 from rustprune.torch._hold import held_masks as held_masks
 from rustprune.torch._hold import hold as hold
