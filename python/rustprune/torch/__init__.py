@@ -11,6 +11,8 @@ Masks
     `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
+Neurons
+    `dead_units`, those that pruning left without inputs or outputs; `remove_dead_units`, a smaller model.
 Migration
     `compat`, the names of ``torch.nn.utils.prune``; `import_torch_pruned`, masks out of what it saved.
 
@@ -19,6 +21,8 @@ pickles, state dicts, tied weights and compiled models are what they were.
 """
 
 from rustprune.torch import compat as compat
+from rustprune.torch._cleanup import dead_units as dead_units
+from rustprune.torch._cleanup import remove_dead_units as remove_dead_units
 from rustprune.torch._convert import import_torch_pruned as import_torch_pruned
 from rustprune.torch._hold import Hold as Hold
 from rustprune.torch._hold import held_masks as held_masks
