@@ -134,6 +134,11 @@ def test_multiply_adds_with_kept_weights_are_those_of_the_rows_that_are_used() -
     assert (report.targets[0].macs, report.targets[0].macs_nz) == (3 * 64 + 5 * 128, 5 * 128)
 
 
+def test_multiply_adds_of_gpt2_are_counted() -> None:
+    layers = pytest.importorskip("transformers.pytorch_utils")
+    assert work(layers.Conv1D(5, 4), torch.zeros(2, 3, 4)) == (6 * 20, ())
+
+
 def test_what_is_not_seen_to_multiply_is_listed() -> None:
     report = rpt.report(Scaled(), inputs=torch.ones(2, 3))
     assert report.macs == 0

@@ -21,6 +21,7 @@ pickles, state dicts, tied weights and compiled models are what they were.
 """
 
 from rustprune.torch import compat as compat
+from rustprune.torch._account import report as report
 from rustprune.torch._cleanup import dead_units as dead_units
 from rustprune.torch._cleanup import remove_dead_units as remove_dead_units
 from rustprune.torch._convert import import_torch_pruned as import_torch_pruned
@@ -35,7 +36,6 @@ from rustprune.torch._prune import masks as masks
 from rustprune.torch._prune import prune as prune
 from rustprune.torch._report import Report as Report
 from rustprune.torch._report import TargetReport as TargetReport
-from rustprune.torch._report import report as report
 from rustprune.torch._targets import Target as Target
 from rustprune.torch._targets import Targets as Targets
 from rustprune.torch._targets import targets as targets

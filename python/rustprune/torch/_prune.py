@@ -13,11 +13,12 @@ from rustprune._names import matched
 from rustprune._request import Method, Nan, Scope, groups, number, whole
 from rustprune._request import amount as checked_amount
 from rustprune.torch import _bits
+from rustprune.torch._account import report_of_applied
 from rustprune.torch._apply import apply_bits_
 from rustprune.torch._choose import Amount, Bits, By, Groups, PerRow, PerTensor, Quantity, Together, choose
 from rustprune.torch._hold import Hold, Optimizers, held, held_masks, hold, parameters_of
 from rustprune.torch._masks import Masks
-from rustprune.torch._report import Report, report_of_applied
+from rustprune.torch._report import Report
 from rustprune.torch._targets import Fate, Patterns, Targets
 from rustprune.torch._targets import targets as targets_of
 
