@@ -179,6 +179,16 @@ def test_global_pruning_takes_an_iterator_and_counts_shared_parameters_once() ->
     assert rpt.held_masks(model).num_pruned == 21
 
 
+def test_of_equal_weights_of_several_parameters_the_first_are_kept() -> None:
+    first, second = nn.Linear(3, 1), nn.Linear(3, 1)
+    for module in (first, second):
+        nn.init.ones_(module.weight)
+    order = [(second, "weight"), (first, "weight"), (second, "weight")]
+    compat.global_unstructured(order, compat.L1Unstructured, amount=2)
+    assert kept(second).tolist() == [[True, True, True]]
+    assert kept(first).tolist() == [[True, False, False]]
+
+
 def test_equal_weights_are_kept_from_the_first() -> None:
     module = nn.Linear(5, 1)
     nn.init.ones_(module.weight)
@@ -269,8 +279,8 @@ def test_masks_of_ones_own() -> None:
     compat.custom_from_mask(ours, "bias", torch.tensor([True, True, False]))
     assert kept(ours, "bias").tolist() == [False, True, False]
     for bad, message in (
-        (torch.ones(2), "expected shape"),
-        (torch.full((3,), 0.5), "expected values 0 and 1"),
+        (torch.ones(2), "expected a mask of shape"),
+        (torch.full((3,), 0.5), "expected a mask of 0 and 1"),
     ):
         with pytest.raises(ValueError, match=message):
             compat.custom_from_mask(ours, "bias", bad)

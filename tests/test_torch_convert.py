@@ -82,7 +82,7 @@ def test_what_is_no_pair_is_taken_as_it_is() -> None:
     [
         (
             {"w_orig": torch.ones(2), "w_mask": torch.ones(3)},
-            r"w: expected a mask of shape \(2,\), got one of \(3,\)",
+            r"w: expected a mask of shape \(2,\), got \(3,\)",
         ),
         ({"w_orig": torch.ones(2), "w_mask": torch.full((2,), 0.5)}, "w: expected a mask of 0 and 1"),
         (

@@ -89,6 +89,16 @@ def test_of_no_optimizer_in_particular_every_one_that_moves_them_is_held(kind: s
     assert revived(model, masks) > 0
 
 
+def test_masks_that_change_clear_the_state_of_any_optimizer() -> None:
+    model = mlp()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    hold = rpt.hold(model, rpt.masks(model, 0.2))
+    train(model, optimizer, 3)
+    hold.update(rpt.masks(model, 0.8))
+    train(model, optimizer, 1)
+    assert revived(model, hold.masks) == revived_state(optimizer, model, hold.masks) == 0
+
+
 def test_held_for_any_optimizer_masks_and_models_are_freed() -> None:
     model = mlp()
     optimizer = OPTIMIZERS["adam"](model.parameters())

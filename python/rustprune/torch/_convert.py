@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from rustprune.torch import _bits
 from rustprune.torch._masks import Masks
 
 _PARAMETRIZED = re.compile(r"(?P<owner>(?:.*\.)?)parametrizations\.(?P<name>[^.]+)\.(?P<rest>.+)")
@@ -63,7 +64,7 @@ def import_torch_pruned(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Ten
         name = key
         if key in pairs:
             name, mask = pairs[key]
-            masks[name] = _kept(name, state_dict[mask], tensor)
+            masks[name] = _bits.checked_flags(name, state_dict[mask].to(tensor.device), tensor.shape)
             tensor = tensor.detach().masked_fill(~masks[name], 0)
             if name in state_dict:
                 raise ValueError(f"{name}: expected {key} instead of it, got both")
@@ -85,13 +86,3 @@ def _pairs(state_dict: Mapping[str, Tensor]) -> dict[str, tuple[str, str]]:
             if found["rest"] == "original":
                 pairs[key] = found["owner"] + found["name"], f"{stem}0.mask"
     return pairs
-
-
-def _kept(name: str, mask: Tensor, weight: Tensor) -> Tensor:
-    if mask.shape != weight.shape:
-        raise ValueError(
-            f"{name}: expected a mask of shape {tuple(weight.shape)}, got one of {tuple(mask.shape)}"
-        )
-    if not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError(f"{name}: expected a mask of 0 and 1, got other values")
-    return (mask != 0).to(weight.device)

@@ -22,7 +22,7 @@ of                            ``torch.nn.utils.prune``            here
 ``weight_mask``               per entry each                      gone, and masks are bits beside the model:
                                                                   ``rustprune.torch.held_masks``
 ``state_dict``, optimizers    other keys, another parameter       the same keys and parameters
-``copy.deepcopy``, pickle     an error, until it is removed       an ordinary module with zeros and no masks
+``copy.deepcopy``             an error, until it is removed       an ordinary module with zeros and no masks
 masks are held                by each forward pass                by each step of any
                                                                   ``torch.optim.Optimizer``, its state and
                                                                   gradients included

@@ -175,9 +175,11 @@ def global_unstructured(
             f"pruning_method: expected the PRUNING_TYPE 'unstructured', got {method.PRUNING_TYPE!r}"
         )
     given = importance_scores or {}
-    places = {id(module.get_parameter(name)): (module, name) for module, name in reversed([*parameters])}
+    places: dict[int, tuple[nn.Module, str]] = {}
+    for module, name in parameters:
+        places.setdefault(id(module.get_parameter(name)), (module, name))
     scores, kept = {}, {}
-    for place, (module, name) in enumerate(reversed(places.values())):
+    for place, (module, name) in enumerate(places.values()):
         parameter = module.get_parameter(name)
         scores[str(place)] = given.get((module, name), parameter).detach()
         if (found := scores[str(place)].shape) != parameter.shape:
@@ -186,7 +188,7 @@ def global_unstructured(
             )
         kept[str(place)] = held_masks(module).bits.get(name, _bits.full(found, parameter.device))
     masks = _global_masks(method, scores, kept)
-    for mask, (module, name) in zip(masks, reversed(places.values()), strict=True):
+    for mask, (module, name) in zip(masks, places.values(), strict=True):
         custom_from_mask(module, name, mask)
 
 

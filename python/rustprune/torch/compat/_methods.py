@@ -97,7 +97,7 @@ class BasePruningMethod(ABC):
             made: BasePruningMethod = container
         else:
             kept = torch.ones_like(scores, dtype=torch.bool)
-            mask, made = binary(method.compute_mask(scores, torch.ones_like(scores)), kept), method
+            mask, made = narrowed(method.compute_mask(scores, torch.ones_like(scores)), kept), method
         hold_on(module, {name: mask})
         put[name] = made
         return made
@@ -115,7 +115,7 @@ class BasePruningMethod(ABC):
         if scores.shape != t.shape:
             raise ValueError(f"importance_scores: expected shape {tuple(t.shape)}, got {tuple(scores.shape)}")
         default_mask = torch.ones_like(scores) if default_mask is None else default_mask
-        mask = binary(self.compute_mask(scores, default_mask), default_mask != 0)
+        mask = narrowed(self.compute_mask(scores, default_mask), default_mask != 0)
         return t.masked_fill(~mask, 0)
 
     def remove(self, module: nn.Module) -> None:
@@ -198,9 +198,7 @@ class CustomFromMask(BasePruningMethod):
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """Return the entries that both masks keep."""
-        if self.mask.shape != t.shape:
-            raise ValueError(f"mask: expected shape {tuple(t.shape)}, got {tuple(self.mask.shape)}")
-        return binary(self.mask.to(t.device), default_mask != 0).to(default_mask.dtype)
+        return narrowed(self.mask.to(t.device), default_mask != 0).to(default_mask.dtype)
 
 
 class _WithAmount(BasePruningMethod):
@@ -320,7 +318,7 @@ def composed(method: BasePruningMethod, scores: Tensor, kept: Tensor) -> Tensor:
     """Return the mask of a method that is asked about what is kept so far."""
     flags = kept.to(scores.dtype)
     if method.PRUNING_TYPE == "global":
-        return binary(method.compute_mask(scores, flags), kept)
+        return narrowed(method.compute_mask(scores, flags), kept)
     if method.PRUNING_TYPE == "unstructured":
         part = kept
     elif method.PRUNING_TYPE == "structured":
@@ -339,19 +337,15 @@ def composed(method: BasePruningMethod, scores: Tensor, kept: Tensor) -> Tensor:
     inside = [scores[part], flags[part]]
     if method.PRUNING_TYPE == "structured":
         inside = [one.view(shape) for one in inside]
-    mask = binary(method.compute_mask(*inside), inside[1] != 0)
+    mask = narrowed(method.compute_mask(*inside), inside[1] != 0)
     whole = torch.zeros_like(kept)
     whole[part] = mask.reshape(-1)
     return whole
 
 
-def binary(mask: Tensor, kept: Tensor) -> Tensor:
-    """Return a mask of 0 and 1 as one of bool that keeps no more than is kept so far."""
-    if mask.shape != kept.shape:
-        raise ValueError(f"mask: expected shape {tuple(kept.shape)}, got {tuple(mask.shape)}")
-    if not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError("mask: expected values 0 and 1, got others")
-    return (mask != 0) & kept
+def narrowed(flags: Tensor, kept: Tensor) -> Tensor:
+    """Return the mask of bool that flags of 0 and 1 mean where something is kept so far."""
+    return _bits.checked_flags("mask", flags, kept.shape) & kept
 
 
 def hold_on(module: nn.Module, masks: Mapping[str, Tensor]) -> None:
