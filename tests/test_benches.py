@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 BENCHES = Path(__file__).parents[1] / "benches"
 FIGURES = {
@@ -117,6 +120,33 @@ def test_the_one_command_prints_a_table_and_records_no_part_of_a_run() -> None:
 
 
 def test_bounds_are_validated_by_a_script() -> None:
-    tables = run("python/validate_bounds.py").split("\n\n")
-    assert [table.splitlines()[0] for table in tables[1::2]] != []
-    assert "| norm, removed | 0.5 |" in tables[-1]
+    blocks = run("python/validate_bounds.py").split("\n\n")
+    titles, tables = blocks[::3], blocks[1::3]
+    assert [title.split()[0].rstrip(":") for title in titles] == [
+        "Spectral",
+        "Convolutions",
+        "Networks",
+        "Certificates",
+        "Violations",
+    ]
+    for table in tables:
+        head, rule, *rows = table.splitlines()
+        assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
+        assert rows
+        assert "nan" not in table
+
+
+def test_more_violations_than_chance_allows_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHES / "python"))
+    validation = importlib.import_module("violations")
+    rng = np.random.default_rng(0)
+    fine, wrong = validation.Violations(), validation.Violations()
+    # Two columns that are violated together: by numbers above their 0.9-quantile, or above their median.
+    drawn = np.repeat(rng.uniform(size=(1000, 1)), 2, axis=1)
+    fine.add("norm", 0.1, drawn, np.array([0.9, 0.9]))
+    assert len([*fine.lines()]) == 3
+    wrong.add("norm", 0.1, drawn, np.array([0.5, 0.5]))
+    with pytest.raises(AssertionError, match=r"norm at delta 0\.1"):
+        [*wrong.lines()]
+    for above in 100, 120, 150, 200:
+        assert stats.binom.sf(above - 1, 1000, 0.1) <= validation.tail(above / 1000, 0.1, 1000)

@@ -241,6 +241,23 @@ def test_bad_requests_are_named(arguments: dict[str, object], message: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "expected exactly one of ratio and count, got neither"),
+        ({"ratio": 0.5, "count": 1}, "expected exactly one of ratio and count, got both"),
+        ({"ratio": 0.5, "part": "pruned"}, "part must be all, kept or removed, got pruned"),
+        ({"ratio": 0.5, "delta": 0.0}, "delta must be"),
+        ({"ratio": 0.5, "circular": (0, 8)}, "circular must be a height and a width"),
+        ({"ratio": 0.5, "circular": (8, 8), "shape": (8, 8)}, "circular must be a height and a width"),
+        ({"count": 577}, "577"),
+    ],
+)
+def test_bad_requests_for_norms_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        bounds.norm_bound(**({"shape": (8, 8, 3, 3), "weights": Uniform(k=1.0)} | arguments))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (Uniform, "exactly one of k and bound"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -66,6 +67,20 @@ def test_the_width_is_that_of_the_theory_page() -> None:
     assert found.epsilon <= 0.1
 
 
+@pytest.mark.parametrize("method", bounds.METHODS)
+@pytest.mark.parametrize(("alpha", "epsilon"), [(0.2, 0.5), (0.25, 0.1), (0.5, 0.5), (0.8, 0.2)])
+def test_the_closed_width_is_one_where_the_closed_form_meets_the_margin(
+    method: str, alpha: float, epsilon: float
+) -> None:
+    width = bounds.closed_width(depth=4, alpha=alpha, epsilon=epsilon, method=method)
+    assert width is not None
+    size = int(width) ** 2
+    bound = bounds.closed_form(
+        depth=4, width=int(width), ratio=math.floor(size ** (1 - alpha)) / size, method=method
+    )
+    assert bound <= epsilon
+
+
 def test_the_command_prints_the_split() -> None:
     arguments = ["allocate", "--sizes", "32,64,8", "--epsilon", "0.2"]
     text = CliRunner().invoke(commands, arguments, catch_exceptions=False).stdout
@@ -88,3 +103,10 @@ def test_bad_requests_are_named(arguments: dict[str, object], message: str) -> N
     net = Network.mlp([8, 4, 2], weights=Uniform(k=1.0))
     with pytest.raises(ValueError, match=message):
         bounds.max_prunable(net, **arguments)  # type: ignore[arg-type]
+
+
+def test_closed_widths_are_finite_and_requests_for_them_are_checked() -> None:
+    assert bounds.closed_width(depth=64, alpha=0.1, epsilon=1e-300) is None
+    for name, value in ("alpha", 1.0), ("delta", 1.5), ("epsilon", 0.0), ("k", -1.0):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            bounds.closed_width(**({"depth": 3, "alpha": 0.5, "epsilon": 0.1} | {name: value}))  # type: ignore[arg-type]

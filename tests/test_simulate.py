@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 import rustprune
 from rustprune import bounds
 from rustprune.bounds import Laplace, Network, Normal, Simulation, Uniform
-from rustprune.bounds._simulate import Drawn, on_sphere
+from rustprune.bounds._drawn import Drawn, on_sphere
 
 LAWS = [Uniform(k=1.0), Normal(gain=1.0), Laplace(0.15)]
 
@@ -46,9 +47,10 @@ def test_one_budget_over_all_layers_is_bounded_too() -> None:
         for ratio in 0.2, 0.8:
             gaps = []
             for _ in range(40):
-                drawn = Drawn.of(net, 0.0, "magnitude", rng)
+                drawn = Drawn.of(net, rng)
                 masks = rustprune.mask(drawn.weights, ratio, scope="global")
-                drawn.pruned[:] = [array * mask for array, mask in zip(drawn.weights, masks, strict=True)]
+                pruned = [array * mask for array, mask in zip(drawn.weights, masks, strict=True)]
+                drawn = dataclasses.replace(drawn, pruned=pruned)
                 gaps.append(drawn.largest_gap(on_sphere(rng, (sizes[0], 4), 2.0), 2.0))
             for delta in 0.5, 0.1:
                 bound = bounds.estimate_global(net, ratio, delta=delta, radius=2.0).epsilon
@@ -85,6 +87,43 @@ def test_statements_have_the_confidence_they_say() -> None:
     assert simulation.tail_bound(2.0) == pytest.approx(1 - 0.05 ** (1 / 59))
     expected = stats.beta.ppf(0.95, 10, 50)
     assert simulation.tail_bound(50 / 59) == pytest.approx(expected)
+
+
+def test_means_and_distributions_are_covered_with_the_confidence_they_say() -> None:
+    rng = np.random.default_rng(0)
+    missed_means = missed_levels = 0
+    for _ in range(400):
+        # Beta(1, 3) has mean 1/4 and distribution function 1 - (1 - x)^3.
+        drawn = Simulation(np.sort(rng.beta(1, 3, 50)), supremum=False, confidence=0.8)
+        missed_means += drawn.mean_bound(1.0) < 0.25
+        levels = 1 - (1 - drawn.gaps) ** 3
+        steps = np.arange(51) / 50
+        distance = max((steps[1:] - levels).max(), (levels - steps[:-1]).max())
+        missed_levels += distance > drawn.distribution_error()
+    assert missed_means <= allowed(400, 0.2)
+    # The inequality is nearly sharp, so that some are missed.
+    assert 0 < missed_levels <= allowed(400, 0.2)
+
+
+def test_means_are_bounded_by_the_smaller_of_two_inequalities() -> None:
+    same = Simulation(np.full(10_000, 0.5), supremum=False, confidence=0.99)
+    assert same.mean_bound(1.0) == pytest.approx(0.5 + 7 * math.log(4 / 0.01) / (3 * 9_999))
+    few = Simulation(np.array([0.0, 1.0] * 5), supremum=False, confidence=0.99)
+    assert few.mean_bound(1.0) == pytest.approx(0.5 + math.sqrt(math.log(2 / 0.01) / 20))
+    with pytest.raises(ValueError, match="largest must be"):
+        few.mean_bound(0.5)
+
+
+@pytest.mark.parametrize(("delta", "confidence"), [(0.05, 0.95), (0.01, 0.99), (0.3, 0.5), (1e-3, 0.999)])
+def test_as_many_samples_as_planned_are_enough_and_one_less_is_not(delta: float, confidence: float) -> None:
+    enough = bounds.samples_for_quantile(delta, confidence=confidence)
+    gaps = np.arange(enough, dtype=np.float64)
+    assert Simulation(gaps, supremum=False, confidence=confidence).quantile_bound(delta) == enough - 1
+    assert Simulation(gaps[1:], supremum=False, confidence=confidence).quantile_bound(delta) == math.inf
+    enough = bounds.samples_for_distribution(delta, confidence=confidence)
+    for less, expected in (0, True), (1, False):
+        drawn = Simulation(np.zeros(enough - less), supremum=False, confidence=confidence)
+        assert (drawn.distribution_error() <= delta) is expected
 
 
 def test_bad_requests_are_named() -> None:

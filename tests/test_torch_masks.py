@@ -94,6 +94,19 @@ def test_ratios_by_name_leave_the_rest_dense() -> None:
         rpt.masks(mlp(), {"nothing": 0.5})
 
 
+def test_an_allocation_divides_one_budget() -> None:
+    model = mlp()
+    shapes = {name: tuple(target.parameter.shape) for name, target in rpt.targets(model).items()}
+    for rule in ("uniform", "erdos_renyi_kernel"):
+        masks = rpt.masks(model, 0.7, allocation=rule, min_kept=2)
+        counts = rp.allocate(shapes, 0.7, rule=rule, min_kept=2)
+        assert masks.num_pruned == rp.num_pruned(393, 0.7)
+        for name, weight in arrays(model).items():
+            assert np.array_equal(masks[name].numpy(), rp.mask(weight, count=counts[name]))
+    with pytest.raises(ValueError, match="allocation must be left out with scope 'global', got 'uniform'"):
+        rpt.masks(model, 0.7, allocation="uniform", scope="global")
+
+
 @given(st.floats(0, 1), st.integers(0, 250) | st.floats(0, 0.9))
 def test_floors_are_kept_and_the_total_is_exact(ratio: float, floor: float) -> None:
     model = mlp()
@@ -121,12 +134,16 @@ def test_floors_are_kept_and_the_total_is_exact(ratio: float, floor: float) -> N
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({}, "exactly one of ratio and count must be given, got ratio=None, count=None"),
-        ({"ratio": 0.5, "count": 3}, "exactly one of ratio and count must be given, got ratio=0.5, count=3"),
+        ({}, "expected exactly one of ratio, count and rate, got neither"),
+        (
+            {"ratio": 0.5, "count": 3},
+            "expected exactly one of ratio, count and rate, got ratio and count",
+        ),
         ({"ratio": 1.5}, "ratio must be between 0 and 1, got 1.5"),
-        ({"ratio": 0.5, "pattern": "2:4"}, "ratio, count and scope must be left out with a pattern"),
+        ({"ratio": 0.5, "pattern": "2:4"}, "pattern must be given without ratio, count, rate and scope"),
         ({"ratio": 0.5, "scope": "layer"}, "scope must be row or tensor or global, got 'layer'"),
-        ({"ratio": 0.5, "min_kept": 1}, "min_kept must be left out unless scope is 'global', got 1"),
+        ({"rate": 0.5, "scope": "row"}, "rate must be left out with scope 'row', got 0.5"),
+        ({"ratio": 0.5, "min_kept": 1}, "min_kept must be left out unless targets share a budget, got 1"),
         ({"ratio": 0.5, "scope": "global", "min_kept": 1.5}, "min_kept must be in [0, 1] or an int, got 1.5"),
         ({"ratio": 0.5, "method": "random"}, "seed"),
         ({"ratio": 0.5, "targets": ["fc"]}, "none matches 'fc'"),

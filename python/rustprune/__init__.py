@@ -7,6 +7,10 @@ Selection
     `num_pruned`, how many entries a ratio prunes; `NofM`, a pattern; `Summary`, what was pruned.
 Masks
     `random_mask`, of a shape; `apply_`, zeros in place; `pack` and `unpack`, 8 entries to a byte.
+Allocation
+    `allocate`, one ratio divided over layers; `ratio_for_compression`, from a model's size to a ratio.
+Schedules
+    `OneShot`, `Iterative`, `Linear`, `Cubic` and `Exponential`: the ratio as a function of the step.
 Checkpoints
     `prune_checkpoint` and `inspect_checkpoint`: safetensors files and Hugging Face directories, streamed.
 Bounds
@@ -19,6 +23,8 @@ threads nor the instruction set changes a bit of it.
 """
 
 from rustprune import bounds as bounds
+from rustprune._allocate import allocate as allocate
+from rustprune._allocate import ratio_for_compression as ratio_for_compression
 from rustprune._checkpoint import inspect_checkpoint as inspect_checkpoint
 from rustprune._checkpoint import prune_checkpoint as prune_checkpoint
 from rustprune._masks import pack as pack
@@ -29,6 +35,11 @@ from rustprune._prune import prune_ as prune_
 from rustprune._request import NofM as NofM
 from rustprune._rustprune import __version__ as __version__
 from rustprune._sample import random_mask as random_mask
+from rustprune._schedule import Cubic as Cubic
+from rustprune._schedule import Exponential as Exponential
+from rustprune._schedule import Iterative as Iterative
+from rustprune._schedule import Linear as Linear
+from rustprune._schedule import OneShot as OneShot
 from rustprune._select import mask as mask
 from rustprune._select import num_pruned as num_pruned
 from rustprune._select import select as select

@@ -129,6 +129,15 @@ def amount(ratio: object, count: object) -> tuple[float | None, int | None]:
     return None if ratio is None else number("ratio", ratio), None if count is None else whole("count", count)
 
 
+def exactly_one(**given: object) -> None:
+    """Check that one of the parameters is given, and no other."""
+    found = [word for word, value in given.items() if value is not None]
+    if len(found) != 1:
+        *words, last = given
+        got = " and ".join(found) if len(found) < len(given) else "both" if len(given) == 2 else "all"
+        raise ValueError(f"expected exactly one of {', '.join(words)} and {last}, got {got or 'neither'}")
+
+
 def groups(pattern: object, names: list[str], shapes: list[Shape]) -> tuple[list[Shape], Pattern | None]:
     """Return shapes in which the grouped axis has the same number, and kept, group and that number.
 
@@ -163,6 +172,14 @@ def number(word: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{word} must be a number, got {type(value).__name__}")
     return float(value)
+
+
+def probability(word: str, value: object) -> float:
+    """Check that a parameter is in (0, 1)."""
+    checked = number(word, value)
+    if not 0 < checked < 1:
+        raise ValueError(f"{word} must be in (0, 1), got {value!r}")
+    return checked
 
 
 def whole(word: str, value: object, *, bits: int = 64) -> int:

@@ -14,18 +14,15 @@ __all__ = [
     "apply",
     "average_pool_norm",
     "bound_allocate",
-    "bound_ball_states",
     "bound_chance",
     "bound_classical",
     "bound_closed_form",
-    "bound_closed_norm",
     "bound_closed_width",
     "bound_distribution_error",
     "bound_estimate",
     "bound_given_weights_random",
     "bound_global",
     "bound_largest_use",
-    "bound_law",
     "bound_max_prunable",
     "bound_mean_error",
     "bound_mean_square",
@@ -37,7 +34,6 @@ __all__ = [
     "certify",
     "conv_norm",
     "get_num_threads",
-    "joint_norm",
     "max_pool_norm",
     "norms",
     "num_pruned",
@@ -52,6 +48,10 @@ __version__: str
 
 # Norms: a value, its kind ("certified", "probabilistic", "estimate") and its probability of failure
 _Promise: TypeAlias = tuple[float, str, float | None]
+# name, dtype, bits, mask, row_len of a packed mask, part
+_PartOf: TypeAlias = tuple[str, str, NDArray[unsignedinteger], NDArray[uint8] | None, int | None, str]
+# delta, slack, number and seed of random starts
+_Starts: TypeAlias = tuple[float, float, int, int]
 # name, dtype, bits, shape, mask, row_len of a packed mask, bias, activation, its parameter
 _Linear: TypeAlias = tuple[
     str,
@@ -136,51 +136,15 @@ def random_mask(
     bernoulli: bool,
 ) -> None: ...
 def norms(
-    name: str,
-    dtype: str,
-    bits: NDArray[unsignedinteger],
-    shape: tuple[int, int],
-    mask: NDArray[uint8] | None,
-    row_len: int | None,
-    part: str,
-    kinds: list[str],
-    delta: float,
-    slack: float,
-    starts: int,
-    seed: int,
+    weights: _PartOf, shape: tuple[int, int], kinds: list[str], starts: _Starts
 ) -> dict[str, _Promise]: ...
-def joint_norm(
-    name: str,
-    dtype: str,
-    bits: NDArray[unsignedinteger],
-    shape: tuple[int, int],
-    mask: NDArray[uint8] | None,
-    row_len: int | None,
-    kept_radius: float,
-    removed_radius: float,
-    delta: float,
-    slack: float,
-    starts: int,
-    seed: int,
-) -> _Promise: ...
 def conv_norm(
-    name: str,
-    dtype: str,
-    bits: NDArray[unsignedinteger],
+    kernel: _PartOf,
     shape: tuple[int, int, int, int],
-    mask: NDArray[uint8] | None,
-    row_len: int | None,
-    part: str,
-    groups: int,
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    domain: str,
-    size: tuple[int, int],
+    steps: tuple[int, tuple[int, int], tuple[int, int]],
+    domain: tuple[str, tuple[int, int]],
     by: str,
-    delta: float,
-    slack: float,
-    starts: int,
-    seed: int,
+    starts: _Starts,
 ) -> _Promise: ...
 def certify(
     layers: list[_Layer],
@@ -249,6 +213,9 @@ class _RandomLayer(TypedDict):
     parameter: float
     bias: float
 
+# epsilon, delta, radius, inputs, theorem
+_Target: TypeAlias = tuple[float, float, float, float, str]
+
 @final
 class BoundNetwork:
     def __new__(cls, laws: list[_Law], layers: list[_RandomLayer], dimension: int | None) -> Self: ...
@@ -266,28 +233,11 @@ def bound_estimate(
     progress: Callable[[int], None] | None,
 ) -> tuple[NDArray[float64], NDArray[uint32], NDArray[uint8]]: ...
 def bound_max_prunable(
-    network: BoundNetwork,
-    counts: list[int],
-    layer: int,
-    method: int,
-    epsilon: float,
-    delta: float,
-    radius: float,
-    inputs: float,
-    theorem: str,
+    network: BoundNetwork, counts: list[int], layer: int, method: int, target: _Target
 ) -> int | None: ...
-def bound_allocate(
-    network: BoundNetwork,
-    chosen: list[bool],
-    method: int,
-    epsilon: float,
-    delta: float,
-    radius: float,
-    inputs: float,
-    theorem: str,
-) -> list[int]: ...
+def bound_allocate(network: BoundNetwork, chosen: list[bool], method: int, target: _Target) -> list[int]: ...
 def bound_min_width(
-    k: float, depth: int, alpha: float, method: int, epsilon: float, delta: float, theorem: str
+    k: float, depth: int, alpha: float, method: int, target: _Target
 ) -> tuple[int, float] | None: ...
 def bound_global(
     network: BoundNetwork,
@@ -308,13 +258,9 @@ def bound_closed_form(
 def bound_closed_width(
     k: float, depth: int, alpha: float, method: int, epsilon: float, delta: float
 ) -> float | None: ...
-def bound_closed_norm(rows: int, cols: int, deviation: float, delta: float) -> float: ...
 def bound_spectral(
     network: BoundNetwork, counts: list[int], method: int, part: str, delta: float
 ) -> list[tuple[float, int]]: ...
-def bound_ball_states(
-    network: BoundNetwork, counts: list[int], method: int, radius: float, p: int
-) -> list[tuple[float, float, float]]: ...
 def bound_given_weights_random(
     rows: int,
     cols: int,
@@ -328,8 +274,7 @@ def bound_given_weights_random(
 def bound_chance(count: int, samples: int, beta: float) -> tuple[float, float]: ...
 def bound_quantile_rank(samples: int, level: float, beta: float) -> int | None: ...
 def bound_samples_for_quantile(level: float, beta: float) -> float: ...
-def bound_distribution_error(samples: float, beta: float, two_sided: bool) -> float | None: ...
-def bound_samples_for_distribution(error: float, beta: float, two_sided: bool) -> float | None: ...
+def bound_distribution_error(samples: float, beta: float) -> float: ...
+def bound_samples_for_distribution(error: float, beta: float) -> float: ...
 def bound_mean_error(samples: float, variance: float, largest: float, beta: float) -> float: ...
-def bound_law(facts: _Law, k: int, level: float) -> tuple[float, float, float]: ...
 def bound_largest_use(taps: int, stride: int, dilation: int) -> int: ...

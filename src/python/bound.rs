@@ -89,6 +89,13 @@ impl BoundNetwork {
     }
 }
 
+impl BoundNetwork {
+    /// The layers with that many weights pruned of each.
+    fn pruned(&self, counts: &[u64], method: u8) -> PyResult<Vec<Layer>> {
+        Ok(self.0.pruned(counts, method_of(method)?)?)
+    }
+}
+
 fn method_of(name: u8) -> PyResult<Method> {
     match name {
         0 => Ok(Method::Magnitude),
@@ -158,64 +165,55 @@ pub(super) fn bound_estimate<'py>(
     ))
 }
 
-/// What the inverse questions are asked with.
-fn target(epsilon: f64, delta: f64, radius: f64, inputs: f64, theorem: &str) -> PyResult<Target> {
-    Ok(Target { epsilon, delta, radius, inputs, question: question(theorem)? })
+/// What the inverse questions are asked with: epsilon, delta, radius, inputs, theorem.
+#[derive(FromPyObject)]
+pub(super) struct TargetWords(f64, f64, f64, f64, String);
+
+impl TargetWords {
+    fn target(self) -> PyResult<Target> {
+        let Self(epsilon, delta, radius, inputs, theorem) = self;
+        Ok(Target { epsilon, delta, radius, inputs, question: question(&theorem)? })
+    }
 }
 
 /// The largest count of one layer that bisection finds to keep the bound at most `epsilon`.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
 pub(super) fn bound_max_prunable(
     py: Python<'_>,
     network: PyRef<'_, BoundNetwork>,
     counts: Vec<u64>,
     layer: usize,
     method: u8,
-    epsilon: f64,
-    delta: f64,
-    radius: f64,
-    inputs: f64,
-    theorem: &str,
+    target: TargetWords,
 ) -> PyResult<Option<u64>> {
-    let (network, method) = (network.0.clone(), method_of(method)?);
-    let target = target(epsilon, delta, radius, inputs, theorem)?;
+    let (network, method, target) = (network.0.clone(), method_of(method)?, target.target()?);
     run(py, usize::MAX, 1, None, |ctx| bound::max_prunable(&network, &counts, layer, method, &target, ctx))
 }
 
 /// Counts, one for each layer, that keep the bound at most `epsilon` and are many in total.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
 pub(super) fn bound_allocate(
     py: Python<'_>,
     network: PyRef<'_, BoundNetwork>,
     chosen: Vec<bool>,
     method: u8,
-    epsilon: f64,
-    delta: f64,
-    radius: f64,
-    inputs: f64,
-    theorem: &str,
+    target: TargetWords,
 ) -> PyResult<Vec<u64>> {
-    let (network, method) = (network.0.clone(), method_of(method)?);
-    let target = target(epsilon, delta, radius, inputs, theorem)?;
+    let (network, method, target) = (network.0.clone(), method_of(method)?, target.target()?);
     run(py, usize::MAX, 1, None, |ctx| bound::allocate(&network, &chosen, method, &target, ctx))
 }
 
 /// A width that keeps the bound of the square networks of Corollary 4.1 at most `epsilon`, and the bound there.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the numbers of one request")]
 pub(super) fn bound_min_width(
     py: Python<'_>,
     k: f64,
     depth: usize,
     alpha: f64,
     method: u8,
-    epsilon: f64,
-    delta: f64,
-    theorem: &str,
+    target: TargetWords,
 ) -> PyResult<Option<(usize, f64)>> {
-    let (method, target) = (method_of(method)?, target(epsilon, delta, 1.0, 1.0, theorem)?);
+    let (method, target) = (method_of(method)?, target.target()?);
     run(py, usize::MAX, 1, None, |ctx| bound::min_width(k, depth, alpha, method, &target, ctx))
 }
 
@@ -228,7 +226,7 @@ pub(super) fn bound_classical(
     radius: f64,
     delta: f64,
 ) -> PyResult<f64> {
-    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    let layers = network.pruned(&counts, method)?;
     Ok(bound::classical_bound(&layers, radius, delta))
 }
 
@@ -240,7 +238,7 @@ pub(super) fn bound_mean_square(
     method: u8,
     radius: f64,
 ) -> PyResult<(f64, f64)> {
-    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    let layers = network.pruned(&counts, method)?;
     let states = bound::mean_square_states(&Prepared::all(&layers), radius);
     Ok(states.last().map_or((0.0, 0.0), |last| (last.ln_gap.exp(), last.ln_state.exp())))
 }
@@ -271,12 +269,6 @@ pub(super) fn bound_closed_width(
     Ok(Square { depth, k, method: method_of(method)? }.width(alpha, epsilon, delta))
 }
 
-/// The norm bound of Corollary 2.5.
-#[pyfunction]
-pub(super) fn bound_closed_norm(rows: usize, cols: usize, deviation: f64, delta: f64) -> f64 {
-    bound::closed_norm(rows, cols, deviation, delta)
-}
-
 /// Tail bounds of the norm of each layer's matrix and of its two parts, with their orders.
 #[pyfunction]
 pub(super) fn bound_spectral(
@@ -287,7 +279,7 @@ pub(super) fn bound_spectral(
     part: &str,
     delta: f64,
 ) -> PyResult<Vec<(f64, usize)>> {
-    let layers = network.0.pruned(&counts, method_of(method)?)?;
+    let layers = network.pruned(&counts, method)?;
     let part = match part {
         "all" => None,
         "removed" => Some(Part::Pruned),
@@ -295,25 +287,6 @@ pub(super) fn bound_spectral(
         _ => return Err(PyValueError::new_err(format!("part must be all, kept or removed, got {part}"))),
     };
     run(py, usize::MAX, 1, None, |ctx| bound::spectral_bounds(&layers, part, delta, ctx))
-}
-
-/// The moments of one order: the 2p-norms of states and gaps after each layer by Theorem 1.
-#[pyfunction]
-pub(super) fn bound_ball_states(
-    network: PyRef<'_, BoundNetwork>,
-    counts: Vec<u64>,
-    method: u8,
-    radius: f64,
-    p: usize,
-) -> PyResult<Vec<(f64, f64, f64)>> {
-    let layers = network.0.pruned(&counts, method_of(method)?)?;
-    let ball = bound::Ball { radius, dimension: network.0.dimension };
-    let states = bound::ball_states(&Prepared::all(&layers), ball, p.max(1));
-    let real = |state: &bound::BallState, value: f64| value * state.ln_unit.exp();
-    Ok(states
-        .iter()
-        .map(|state| (real(state, state.original), real(state, state.pruned), real(state, state.gap)))
-        .collect())
 }
 
 /// A bound, its order and theorem, and for each layer the levels that hold the threshold.
@@ -356,18 +329,6 @@ pub(super) fn bound_given_weights_random(
     let weights = GivenWeights { rows, cols, row2, col2, largest };
     let best = bound::random_mask_deviation(&weights.checked()?, ratio, count, delta);
     Ok((best.epsilon() * (1.0 + bound::ROUNDING), best.p))
-}
-
-/// Numbers of a law at unit scale: `ln (E[w^{2k} | side] / (2k-1)!!)` below and above a level, and the quantile there.
-#[pyfunction]
-pub(super) fn bound_law(facts: LawFacts, k: usize, level: f64) -> PyResult<(f64, f64, f64)> {
-    let family = law(facts)?.family;
-    let [below, above] = [bound::Side::Below(level), bound::Side::Above(level)];
-    Ok((
-        family.ln_moment(below, k.clamp(1, 512)),
-        family.ln_moment(above, k.clamp(1, 512)),
-        family.quantile(level),
-    ))
 }
 
 /// How often an input pixel is used at most along one axis of a convolution.

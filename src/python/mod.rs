@@ -18,9 +18,9 @@ use pyo3::prelude::*;
 mod _rustprune {
     #[pymodule_export]
     use super::bound::{
-        BoundNetwork, bound_allocate, bound_ball_states, bound_classical, bound_closed_form,
-        bound_closed_norm, bound_closed_width, bound_estimate, bound_given_weights_random, bound_global,
-        bound_largest_use, bound_law, bound_max_prunable, bound_mean_square, bound_min_width, bound_spectral,
+        BoundNetwork, bound_allocate, bound_classical, bound_closed_form, bound_closed_width, bound_estimate,
+        bound_given_weights_random, bound_global, bound_largest_use, bound_max_prunable, bound_mean_square,
+        bound_min_width, bound_spectral,
     };
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
@@ -29,7 +29,7 @@ mod _rustprune {
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
     #[pymodule_export]
-    use super::norm::{conv_norm, joint_norm, norms};
+    use super::norm::{conv_norm, norms};
     #[pymodule_export]
     use super::sample::random_mask;
     #[pymodule_export]

@@ -50,59 +50,52 @@ pub(super) fn array<'a>(name: String, dtype: &str, bits: &'a Entries<'_>) -> PyR
     Ok(arrays.remove(0))
 }
 
-/// See `rustprune.norms`.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
-pub(super) fn norms(
-    py: Python<'_>,
-    name: String,
-    dtype: &str,
-    bits: Entries<'_>,
-    shape: [usize; 2],
-    mask: Option<PyReadonlyArray1<'_, u8>>,
-    row_len: Option<usize>,
-    part: &str,
-    kinds: Vec<String>,
-    delta: f64,
-    slack: f64,
-    starts: usize,
-    seed: u64,
-) -> PyResult<BTreeMap<String, Promise>> {
-    let wanted = kinds.iter().map(|kind| which(kind)).collect::<PyResult<Vec<_>>>()?;
-    let array = array(name, dtype, &bits)?;
-    let source = std::slice::from_ref(&array);
-    let matrix = Matrix::new(&source, 0, shape, self::mask(mask.as_ref(), row_len)?, self::part(part)?)?;
-    let settings = Settings { random: Random { delta, starts, seed, slack }, ..Settings::default() };
-    let found = run(py, usize::MAX, 1, None, |ctx| norm::norms(&matrix, &wanted, settings, ctx))?;
-    Ok(kinds.into_iter().zip(found.into_iter().map(promise)).collect())
+/// Weights of a call and what of them counts: name, dtype, bits, mask, `row_len` of a packed mask, part.
+#[derive(FromPyObject)]
+pub(super) struct PartWords<'py>(
+    String,
+    String,
+    Entries<'py>,
+    Option<PyReadonlyArray1<'py, u8>>,
+    Option<usize>,
+    String,
+);
+
+impl PartWords<'_> {
+    /// What `work` makes of them as a matrix of that shape.
+    fn with<R>(&self, shape: [usize; 2], work: impl FnOnce(Matrix<'_>) -> PyResult<R>) -> PyResult<R> {
+        let Self(name, dtype, bits, bytes, row_len, part) = self;
+        let array = array(name.clone(), dtype, bits)?;
+        let source = std::slice::from_ref(&array);
+        work(Matrix::new(&source, 0, shape, mask(bytes.as_ref(), *row_len)?, self::part(part)?)?)
+    }
 }
 
-/// See `rustprune.joint_norm`.
+/// How random starts are made: delta, slack, their number, seed.
+#[derive(FromPyObject)]
+pub(super) struct Starts(f64, f64, usize, u64);
+
+impl From<Starts> for Settings {
+    fn from(Starts(delta, slack, starts, seed): Starts) -> Self {
+        Self { random: Random { delta, starts, seed, slack }, ..Self::default() }
+    }
+}
+
+/// See `rustprune.norms`.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
-pub(super) fn joint_norm(
+#[expect(clippy::needless_pass_by_value, reason = "as Python passes them")]
+pub(super) fn norms(
     py: Python<'_>,
-    name: String,
-    dtype: &str,
-    bits: Entries<'_>,
+    weights: PartWords<'_>,
     shape: [usize; 2],
-    mask: Option<PyReadonlyArray1<'_, u8>>,
-    row_len: Option<usize>,
-    kept_radius: f64,
-    removed_radius: f64,
-    delta: f64,
-    slack: f64,
-    starts: usize,
-    seed: u64,
-) -> PyResult<Promise> {
-    let array = array(name, dtype, &bits)?;
-    let source = std::slice::from_ref(&array);
-    let matrix = Matrix::new(&source, 0, shape, self::mask(mask.as_ref(), row_len)?, Part::All)?;
-    let settings = Settings { random: Random { delta, starts, seed, slack }, ..Settings::default() };
-    let norm = run(py, usize::MAX, 1, None, |ctx| {
-        norm::joint_norm(&matrix, kept_radius, removed_radius, settings, ctx)
+    kinds: Vec<String>,
+    starts: Starts,
+) -> PyResult<BTreeMap<String, Promise>> {
+    let wanted = kinds.iter().map(|kind| which(kind)).collect::<PyResult<Vec<_>>>()?;
+    let found = weights.with(shape, |matrix| {
+        run(py, usize::MAX, 1, None, |ctx| norm::norms(&matrix, &wanted, starts.into(), ctx))
     })?;
-    Ok(promise(norm))
+    Ok(kinds.into_iter().zip(found.into_iter().map(promise)).collect())
 }
 
 /// A domain by its name and its two sizes, the second of which counts nothing for inputs of any size.
@@ -115,38 +108,25 @@ pub(super) fn domain(name: &str, size: [usize; 2]) -> PyResult<Domain> {
     }
 }
 
-/// See `rustprune.conv_norm`. `shape` is outputs, inputs per group, height and width of the kernel.
+/// See `rustprune.conv_norm`. `shape` is outputs, inputs per group, height and width of the kernel; `steps` are groups,
+/// stride and dilation.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python passes them")]
+#[expect(clippy::needless_pass_by_value, reason = "as Python passes them")]
 pub(super) fn conv_norm(
     py: Python<'_>,
-    name: String,
-    dtype: &str,
-    bits: Entries<'_>,
+    kernel: PartWords<'_>,
     shape: [usize; 4],
-    mask: Option<PyReadonlyArray1<'_, u8>>,
-    row_len: Option<usize>,
-    part: &str,
-    groups: usize,
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    domain: &str,
-    size: [usize; 2],
+    steps: (usize, [usize; 2], [usize; 2]),
+    domain: (String, [usize; 2]),
     by: &str,
-    delta: f64,
-    slack: f64,
-    starts: usize,
-    seed: u64,
+    starts: Starts,
 ) -> PyResult<Promise> {
-    let array = array(name, dtype, &bits)?;
-    let source = std::slice::from_ref(&array);
-    let [outputs, inputs, height, width] = shape;
-    let flat = [outputs, inputs * height * width];
-    let matrix = Matrix::new(&source, 0, flat, self::mask(mask.as_ref(), row_len)?, self::part(part)?)?;
-    let conv = Convolution { matrix, size: [height, width], groups, stride, dilation };
-    let domain = self::domain(domain, size)?;
+    let ([outputs, inputs, height, width], (groups, stride, dilation)) = (shape, steps);
+    let domain = self::domain(&domain.0, domain.1)?;
     let by = By::from_name(by).ok_or_else(|| unknown("by", "best, frequencies, unfoldings or taps", by))?;
-    let settings = Settings { random: Random { delta, starts, seed, slack }, ..Settings::default() };
-    let norm = run(py, usize::MAX, 1, None, |ctx| norm::conv_norm(&conv, domain, by, settings, ctx))?;
+    let norm = kernel.with([outputs, inputs * height * width], |matrix| {
+        let conv = Convolution { matrix, size: [height, width], groups, stride, dilation };
+        run(py, usize::MAX, 1, None, |ctx| norm::conv_norm(&conv, domain, by, starts.into(), ctx))
+    })?;
     Ok(promise(norm))
 }

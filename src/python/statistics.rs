@@ -22,16 +22,16 @@ pub(super) fn bound_samples_for_quantile(level: f64, beta: f64) -> f64 {
     bound::samples_for_quantile(level, beta)
 }
 
-/// How far an empirical distribution function is from the true one.
+/// How far an empirical distribution function is from the true one, on both sides.
 #[pyfunction]
-pub(super) fn bound_distribution_error(samples: f64, beta: f64, two_sided: bool) -> Option<f64> {
-    bound::distribution_error(samples, beta, two_sided)
+pub(super) fn bound_distribution_error(samples: f64, beta: f64) -> f64 {
+    bound::distribution_error(samples, beta, true).unwrap_or(1.0)
 }
 
 /// How many samples bring that to `error`.
 #[pyfunction]
-pub(super) fn bound_samples_for_distribution(error: f64, beta: f64, two_sided: bool) -> Option<f64> {
-    bound::samples_for_distribution(error, beta, two_sided)
+pub(super) fn bound_samples_for_distribution(error: f64, beta: f64) -> Option<f64> {
+    bound::samples_for_distribution(error, beta, true)
 }
 
 /// How far a sample mean is below the true one.

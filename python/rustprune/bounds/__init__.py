@@ -7,14 +7,15 @@ Bounds
     `max_prunable`, of one layer within a margin; `allocate`, over all layers, and `Allocation`;
     `min_width`, of networks pruned by the rule of the paper, and `Width`; `estimate_global`, one budget over
     all layers, and `GlobalBound`; `norm_bound`, of one random matrix; `mean_square`, and `MeanSquare`;
-    `closed_form` and `classical`, for comparison; `random_mask_bound`, of given weights.
+    `closed_form`, `closed_width` and `classical`, for comparison; `random_mask_bound`, of given weights.
 Norms
     `norms`, of a matrix or of the part that a mask keeps or prunes; `conv_norm`, of a convolution; `Norm`, a
     number and what it promises.
 Networks
     `Network` and `Layer`, shapes and laws; `Uniform`, `Normal`, `Laplace`, `Tabulated`, laws of weights.
 Simulation
-    `simulate`, gaps of drawn networks; `Simulation`, what can be said of them with confidence.
+    `simulate`, gaps of drawn networks; `Simulation`, what can be said of them with confidence;
+    `samples_for_quantile` and `samples_for_distribution`, how many draws that takes.
 Given weights
     `certify`, a bound of the gap for these weights and masks; `Certificate` and `CertifiedLayer`;
     `certify_checkpoint`, the same of safetensors; `CheckpointCertificate` and `TensorNorms`;
@@ -39,6 +40,7 @@ from rustprune.bounds._formulas import GlobalBound as GlobalBound
 from rustprune.bounds._formulas import MeanSquare as MeanSquare
 from rustprune.bounds._formulas import classical as classical
 from rustprune.bounds._formulas import closed_form as closed_form
+from rustprune.bounds._formulas import closed_width as closed_width
 from rustprune.bounds._formulas import estimate_global as estimate_global
 from rustprune.bounds._formulas import mean_square as mean_square
 from rustprune.bounds._formulas import random_mask_bound as random_mask_bound
@@ -60,6 +62,8 @@ from rustprune.bounds._norms import conv_norm as conv_norm
 from rustprune.bounds._norms import norms as norms
 from rustprune.bounds._result import BoundEstimate as BoundEstimate
 from rustprune.bounds._simulate import Simulation as Simulation
+from rustprune.bounds._simulate import samples_for_distribution as samples_for_distribution
+from rustprune.bounds._simulate import samples_for_quantile as samples_for_quantile
 from rustprune.bounds._simulate import simulate as simulate
 from rustprune.bounds._spectral import norm_bound as norm_bound
 from rustprune.bounds._within import CertifiedAllocation as CertifiedAllocation

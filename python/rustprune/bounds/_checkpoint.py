@@ -178,7 +178,10 @@ def measured(original: Stored, mask: NDArray[np.uint8], delta: float, seed: int)
     words = flat(original.words).reshape(-1)
     found = [
         _rustprune.norms(
-            original.name, original.dtype, words, shape, bits, None, part, list(KINDS), delta, 0.01, 2, seed
+            (original.name, original.dtype, words, bits, None, part),
+            shape,
+            list(KINDS),
+            (delta, 0.01, 2, seed),
         )
         for bits, part in ((None, "all"), (mask, "removed"))
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from rustprune import _rustprune
+from rustprune._request import exactly_one, number, whole
 from rustprune.bounds._laws import Laplace
 from rustprune.bounds._network import Network
 from rustprune.bounds._result import INDEPENDENT, THEOREMS, BoundEstimate
@@ -98,9 +99,7 @@ def estimate(
     True
     """
     nets, places = networks(network)
-    if (ratio is None) == (counts is None):
-        given = "neither" if counts is None else "both"
-        raise ValueError(f"expected exactly one of ratio and counts, got {given}")
+    exactly_one(ratio=ratio, counts=counts)
     asked = question(inputs, theorem)
     ratios = np.asarray(np.nan if ratio is None else ratio, np.float64)
     points = np.asarray(np.nan if inputs is None else inputs, np.float64)
@@ -193,6 +192,17 @@ def question(inputs: ArrayLike | None, theorem: Theorem) -> str:
     if inputs is not None and theorem != "best":
         raise ValueError(f"theorem must be left out with inputs, got {theorem!r}")
     return theorem if inputs is None else "inputs"
+
+
+def requested(network: Network, ratio: float | None, counts: Sequence[int] | None) -> list[int]:
+    """Return how many weights of each layer are pruned of one network."""
+    exactly_one(ratio=ratio, counts=counts)
+    if counts is not None:
+        return [whole("counts", count) for count in counts]
+    ratios = np.array([math.nan if ratio is None else number("ratio", ratio)])
+    rows = counts_of([network], [network.pruned], np.zeros(1, np.uint32), ratios, len(network.layers))
+    found: list[int] = rows[0].tolist()
+    return found
 
 
 def counts_of(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rustprune import _rustprune
-from rustprune._request import number, whole
-from rustprune.bounds._estimate import code, counts_of
+from rustprune._request import exactly_one, number, probability, whole
+from rustprune.bounds._estimate import code, requested
+from rustprune.bounds._laws import positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +94,7 @@ def estimate_global(
     >>> 0 < bounds.estimate_global(net, 0.25).epsilon < 100
     True
     """
-    if (ratio is None) == (count is None):
-        raise ValueError(f"expected exactly one of ratio and count, got {ratio=}, {count=}")
+    exactly_one(ratio=ratio, count=count)
     if count is None:
         total = sum(network.layers[at].num_weights for at in network.pruned)
         count = _rustprune.num_pruned(total, number("ratio", ratio))
@@ -216,7 +215,7 @@ def closed_form(
     ratio : float
         Fraction pruned of each layer but the first and the last.
     delta : float
-        Probability that the gap over the unit ball is larger.
+        Probability that the gap over the unit ball is larger, in (0, 1).
     method : {"magnitude", "random", "bernoulli"}
         How weights are chosen.
 
@@ -242,12 +241,67 @@ def closed_form(
     True
     """
     return _rustprune.bound_closed_form(
-        number("k", k),
+        positive("k", k),
         whole("depth", depth),
         float(whole("width", width)),
         number("ratio", ratio),
         code(method),
-        number("delta", delta),
+        probability("delta", delta),
+    )
+
+
+def closed_width(
+    *,
+    k: float = 1.0,
+    depth: int,
+    alpha: float,
+    epsilon: float,
+    delta: float = 0.05,
+    method: str = "magnitude",
+) -> float | None:
+    """Return a width at which the rule of Qian and Klabjan keeps a margin, by a closed condition.
+
+    Parameters
+    ----------
+    k, depth, delta, method
+        As for `closed_form`; of each layer but the first and the last, of D weights,
+        ``floor(D**(1 - alpha))`` are pruned.
+    alpha : float
+        Of the rule, in (0, 1).
+    epsilon : float
+        The margin of the gap over the unit ball.
+
+    Returns
+    -------
+    float or None
+        The least width that bisection finds, far above that of `min_width`; None if it is above 10**15.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is not as said.
+
+    Notes
+    -----
+    Corollary 4.2 of the theory page.
+
+    Examples
+    --------
+    >>> from rustprune import bounds
+    >>> bounds.closed_width(depth=3, alpha=0.25, epsilon=0.1) > bounds.min_width(
+    ...     depth=3, alpha=0.25, epsilon=0.1
+    ... ).width
+    True
+    """
+    if not 0 < number("alpha", alpha) < 1:
+        raise ValueError(f"alpha must be in (0, 1), got {alpha!r}")
+    return _rustprune.bound_closed_width(
+        positive("k", k),
+        whole("depth", depth),
+        alpha,
+        code(method),
+        positive("epsilon", epsilon),
+        probability("delta", delta),
     )
 
 
@@ -315,15 +369,3 @@ def random_mask_bound(
         number("delta", delta),
     )
     return (number("ratio", ratio) * number("norm", norm) + deviation) * (1 + 2.0**-50)
-
-
-def requested(network: Network, ratio: float | None, counts: Sequence[int] | None) -> list[int]:
-    """Return how many weights of each layer are pruned."""
-    if (ratio is None) == (counts is None):
-        raise ValueError(f"expected exactly one of ratio and counts, got {ratio=}, {counts=}")
-    if counts is not None:
-        return [whole("counts", count) for count in counts]
-    ratios = np.array([math.nan if ratio is None else number("ratio", ratio)])
-    rows = counts_of([network], [network.pruned], np.zeros(1, np.uint32), ratios, len(network.layers))
-    found: list[int] = rows[0].tolist()
-    return found

@@ -13,6 +13,7 @@ from rustprune._request import number, whole
 from rustprune.bounds._estimate import code, estimate, question
 
 if TYPE_CHECKING:
+    from rustprune._rustprune import _Target
     from rustprune.bounds._estimate import Theorem
     from rustprune.bounds._network import Network
     from rustprune.bounds._result import BoundEstimate
@@ -128,11 +129,7 @@ def max_prunable(
         [whole("counts", count) for count in counts],
         whole("layer", layer),
         code(method),
-        number("epsilon", epsilon),
-        number("delta", delta),
-        number("radius", radius),
-        1.0 if inputs is None else number("inputs", inputs),
-        question(inputs, theorem),
+        target(epsilon, delta, radius, inputs, theorem),
     )
 
 
@@ -194,11 +191,7 @@ def allocate(
         network.as_extension(),
         [at in chosen for at in range(len(network.layers))],
         code(method),
-        number("epsilon", epsilon),
-        number("delta", delta),
-        number("radius", radius),
-        1.0 if inputs is None else number("inputs", inputs),
-        question(inputs, theorem),
+        target(epsilon, delta, radius, inputs, theorem),
     )
     bound = estimate(
         network,
@@ -266,8 +259,17 @@ def min_width(
         whole("depth", depth),
         number("alpha", alpha),
         code(method),
-        number("epsilon", epsilon),
-        number("delta", delta),
-        theorem,
+        target(epsilon, delta, 1.0, None, theorem),
     )
     return None if found is None else Width(*found)
+
+
+def target(epsilon: float, delta: float, radius: float, inputs: float | None, theorem: Theorem) -> _Target:
+    """Return what an inverse question is asked with, as the extension takes it."""
+    return (
+        number("epsilon", epsilon),
+        number("delta", delta),
+        number("radius", radius),
+        1.0 if inputs is None else number("inputs", inputs),
+        question(inputs, theorem),
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from rustprune._request import number
+from rustprune._request import exactly_one, number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -38,8 +38,7 @@ class Uniform:
     bound: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.k is None) == (self.bound is None):
-            raise ValueError(f"expected exactly one of k and bound, got {self.k=}, {self.bound=}")
+        exactly_one(k=self.k, bound=self.bound)
         positive(*(("bound", self.bound) if self.k is None else ("k", self.k)))
 
     def half_width(self, fan_out: int, fan_in: int) -> float:
@@ -80,8 +79,7 @@ class Normal:
     gain: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.std is None) == (self.gain is None):
-            raise ValueError(f"expected exactly one of std and gain, got {self.std=}, {self.gain=}")
+        exactly_one(std=self.std, gain=self.gain)
         positive(*(("std", self.std) if self.gain is None else ("gain", self.gain)))
 
     def deviation(self, fan_in: int) -> float:

@@ -12,6 +12,7 @@ from rustprune._request import whole
 
 if TYPE_CHECKING:
     from rustprune._arrays import Bytes, Shape
+    from rustprune._rustprune import _PartOf
 
 Part: TypeAlias = Literal["all", "kept", "removed"]
 Kind: TypeAlias = Literal["certified", "probabilistic", "estimate"]
@@ -99,24 +100,11 @@ def norms(
     >>> norm.kind, round(norm.value, 9)
     ('certified', 0.5)
     """
-    dtype, words = words_of("weights", weights, FLOATS)
-    if words.ndim < 2:
-        raise ValueError(f"weights must have two axes or more, got shape {words.shape}")
-    bits, row_len = mask_of("weights", mask, words.shape)
-    found = _rustprune.norms(
-        "weights",
-        dtype,
-        flat(words).reshape(-1),
-        matrix_shape(words.shape),
-        bits,
-        row_len,
-        part or ("all" if mask is None else "removed"),
-        list(kinds),
-        delta,
-        slack,
-        whole("starts", starts),
-        whole("seed", seed),
-    )
+    shape, given = part_of("weights", weights, mask, part)
+    if len(shape) < 2:
+        raise ValueError(f"weights must have two axes or more, got shape {shape}")
+    randomly = delta, slack, whole("starts", starts), whole("seed", seed)
+    found = _rustprune.norms(given, matrix_shape(shape), list(kinds), randomly)
     return {name: norm_of(promise) for name, promise in found.items()}
 
 
@@ -180,32 +168,20 @@ def conv_norm(
     >>> found.kind, round(found.value, 6)
     ('certified', 9.0)
     """
-    dtype, words = words_of("kernel", kernel, FLOATS)
-    if words.ndim != 4:
-        raise ValueError(f"kernel must have four axes, got shape {words.shape}")
-    bits, row_len = mask_of("kernel", mask, words.shape)
+    shape, given = part_of("kernel", kernel, mask, part)
+    if len(shape) != 4:
+        raise ValueError(f"kernel must have four axes, got shape {shape}")
     if size is None and padding == "circular":
         # A stride that does not divide the size mixes phases at the edge; without it the norm is no smaller.
         stride = (1, 1)
-    out_channels, in_channels, height, width = words.shape
+    domain = "any" if size is None else {"zeros": "zero"}.get(padding, padding)
     value = _rustprune.conv_norm(
-        "kernel",
-        dtype,
-        flat(words).reshape(-1),
-        (out_channels, in_channels, height, width),
-        bits,
-        row_len,
-        part or ("all" if mask is None else "removed"),
-        whole("groups", groups),
-        stride,
-        dilation,
-        "any" if size is None else {"zeros": "zero"}.get(padding, padding),
-        (16, 16) if size is None else size,
+        given,
+        (shape[0], shape[1], shape[2], shape[3]),
+        (whole("groups", groups), stride, dilation),
+        (domain, (16, 16) if size is None else size),
         by,
-        delta,
-        0.01,
-        2,
-        whole("seed", seed),
+        (delta, 0.01, 2, whole("seed", seed)),
     )
     return norm_of(value)
 
@@ -219,6 +195,14 @@ def norm_of(promise: tuple[float, str, float | None]) -> Norm:
 def matrix_shape(shape: Shape) -> tuple[int, int]:
     """Return the shape of the matrix view."""
     return shape[0], math.prod(shape[1:])
+
+
+def part_of(name: str, weights: Array, mask: Array | None, part: Part | None) -> tuple[Shape, _PartOf]:
+    """Return the shape of weights, and them and what of them counts as the extension takes both."""
+    dtype, words = words_of(name, weights, FLOATS)
+    bits, row_len = mask_of(name, mask, words.shape)
+    chosen = part or ("all" if mask is None else "removed")
+    return words.shape, (name, dtype, flat(words).reshape(-1), bits, row_len, chosen)
 
 
 def mask_of(name: str, mask: object, shape: Shape) -> tuple[Bytes | None, int | None]:

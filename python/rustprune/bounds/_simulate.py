@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rustprune import _rustprune
-from rustprune._request import number, score_of, whole
-from rustprune._sample import random_mask
-from rustprune._select import mask
-from rustprune.bounds._activations import Pair, activation
+from rustprune._request import number, probability, score_of, whole
+from rustprune.bounds._drawn import Drawn, Floats, on_sphere
 from rustprune.bounds._laws import positive
 
 if TYPE_CHECKING:
     from rustprune.bounds._network import Network
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +29,7 @@ class Simulation:
     supremum : bool
         Which of both.
     confidence : float
-        Of each statement that `quantile_bound` and `tail_bound` make.
+        Of each statement that `quantile_bound`, `tail_bound`, `mean_bound` and `distribution_error` make.
     """
 
     gaps: Floats
@@ -77,6 +72,39 @@ class Simulation:
         above = int((self.gaps > number("epsilon", epsilon)).sum())
         _, upper = _rustprune.bound_chance(above, len(self.gaps), 1 - self.confidence)
         return upper
+
+    def mean_bound(self, largest: float) -> float:
+        """Return an upper confidence bound of the mean gap, where no gap can be above `largest`.
+
+        Parameters
+        ----------
+        largest : float
+            Finite, and not below a gap that was drawn.
+
+        Returns
+        -------
+        float
+            The smaller of the bounds of Hoeffding and, from the variance of the gaps, of Maurer and Pontil.
+        """
+        top = positive("largest", largest)
+        if not len(self.gaps) or self.gaps.max() > top:
+            raise ValueError(
+                f"largest must be at least {len(self.gaps)} gaps and the largest, got {largest!r}"
+            )
+        variance = float(self.gaps.var(ddof=1)) if len(self.gaps) > 1 else 0.0
+        return float(self.gaps.mean()) + _rustprune.bound_mean_error(
+            len(self.gaps), variance, top, 1 - self.confidence
+        )
+
+    def distribution_error(self) -> float:
+        """Return how far the share of gaps above any number is from its probability, for all numbers at once.
+
+        Returns
+        -------
+        float
+            In [0, 1], by the inequality of Dvoretzky, Kiefer and Wolfowitz with the constant of Massart.
+        """
+        return _rustprune.bound_distribution_error(len(self.gaps), 1 - self.confidence)
 
     def quantile_estimate(self, delta: float) -> float:
         """Return the (1 - delta)-quantile of the gaps drawn: an estimate, without confidence.
@@ -154,87 +182,67 @@ def simulate(
     inputs, starts = network.layers[0].shape[1], 4 if supremum else 1
     gaps = np.empty(whole("samples", samples))
     for sample in range(len(gaps)):
-        drawn = Drawn.of(network, ratio, method, rng)
+        drawn = Drawn.of(network, rng).prune(network.pruned, ratio, method, rng)
         x = on_sphere(rng, (inputs, starts), radius)
         gaps[sample] = drawn.largest_gap(x, radius) if supremum else drawn.gap_at(x).max()
     return Simulation(gaps, supremum, confidence)
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One network and its pruned form."""
+def samples_for_quantile(delta: float, *, confidence: float = 0.99) -> int:
+    """Return how many samples `Simulation.quantile_bound` needs: fewer, and it is infinite.
 
-    weights: list[Floats]
-    pruned: list[Floats]
-    biases: list[Floats]
-    activations: list[Pair]
+    Parameters
+    ----------
+    delta : float
+        In (0, 1): of the (1 - delta)-quantile.
+    confidence : float
+        Of the statement, in (0, 1).
 
-    @classmethod
-    def of(cls, network: Network, ratio: float, method: str, rng: np.random.Generator) -> Self:
-        """Draw and prune one."""
-        drawn = cls([], [], [], [activation(layer.activation) for layer in network.layers])
-        for position, layer in enumerate(network.layers):
-            fan_out, fan_in = layer.shape
-            weights = layer.weights.sample(rng, (fan_out, fan_in))
-            drawn.weights.append(weights)
-            drawn.biases.append(on_sphere(rng, (fan_out, 1), layer.bias_norm))
-            if position not in network.pruned:
-                drawn.pruned.append(weights)
-            elif method == "random":
-                seed = int(rng.integers(2**64, dtype=np.uint64))
-                drawn.pruned.append(weights * random_mask(weights.shape, ratio, seed=seed))
-            else:
-                drawn.pruned.append(weights * mask(weights, ratio))
-        return drawn
+    Returns
+    -------
+    int
+        The number.
 
-    def run(self, weights: list[Floats], x: Floats) -> tuple[Floats, list[Floats]]:
-        """Return the outputs for the columns of `x`, and the slopes of each layer's activation."""
-        slopes = []
-        for matrix, bias, act in zip(weights, self.biases, self.activations, strict=True):
-            x, slope = act(matrix @ x + bias)
-            slopes.append(slope)
-        return x, slopes
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is not as said.
 
-    def gap_at(self, x: Floats) -> Floats:
-        """Return the Euclidean gap for each column of `x`."""
-        return lengths(self.run(self.weights, x)[0] - self.run(self.pruned, x)[0])
-
-    def largest_gap(self, x: Floats, radius: float, steps: int = 60) -> float:
-        """Return the largest gap met on the way up its gradient, over the sphere, from the columns of `x`."""
-        best = 0.0
-        for _ in range(steps):
-            output, slopes = self.run(self.weights, x)
-            pruned_output, pruned_slopes = self.run(self.pruned, x)
-            gap = output - pruned_output
-            best = max(best, float(lengths(gap).max()))
-            up = pulled_back(self.weights, slopes, gap) - pulled_back(self.pruned, pruned_slopes, gap)
-            norms = lengths(up)
-            x = np.where(norms > 0, radius * up / np.where(norms > 0, norms, 1), x)
-        return best
+    Examples
+    --------
+    >>> from rustprune import bounds
+    >>> bounds.samples_for_quantile(0.05, confidence=0.95)
+    59
+    """
+    level, beta = 1 - probability("delta", delta), 1 - probability("confidence", confidence)
+    return int(_rustprune.bound_samples_for_quantile(level, beta))
 
 
-def pulled_back(weights: list[Floats], slopes: list[Floats], columns: Floats) -> Floats:
-    """Return the transposed derivative of a network applied to the columns."""
-    for matrix, slope in zip(reversed(weights), reversed(slopes), strict=True):
-        columns = matrix.T @ (slope * columns)
-    return columns
+def samples_for_distribution(error: float, *, confidence: float = 0.99) -> int:
+    """Return how many samples bring `Simulation.distribution_error` down to an error.
 
+    Parameters
+    ----------
+    error : float
+        In (0, 1).
+    confidence : float
+        Of the statement, in (0, 1).
 
-def on_sphere(rng: np.random.Generator, shape: tuple[int, int], radius: float) -> Floats:
-    """Return columns uniformly distributed on a sphere."""
-    columns = rng.standard_normal(shape)
-    return radius * columns / lengths(columns)
+    Returns
+    -------
+    int
+        The number.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them is not as said.
 
-def lengths(columns: Floats) -> Floats:
-    """Return the Euclidean norm of each column."""
-    squared: Floats = (columns**2).sum(axis=0)
-    return np.sqrt(squared)
-
-
-def probability(word: str, value: object) -> float:
-    """Check that a parameter is in (0, 1)."""
-    checked = number(word, value)
-    if not 0 < checked < 1:
-        raise ValueError(f"{word} must be in (0, 1), got {value!r}")
-    return checked
+    Examples
+    --------
+    >>> from rustprune import bounds
+    >>> bounds.samples_for_distribution(0.05, confidence=0.95)
+    738
+    """
+    beta = 1 - probability("confidence", confidence)
+    return int(_rustprune.bound_samples_for_distribution(probability("error", error), beta))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rustprune import _rustprune
-from rustprune._request import number, whole
-from rustprune.bounds._estimate import code
+from rustprune._request import exactly_one, number, whole
+from rustprune.bounds._estimate import code, requested
 from rustprune.bounds._network import Layer, Network
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def norm_bound(
     count: int | None = None,
     method: str = "magnitude",
     part: RandomPart = "removed",
+    circular: tuple[int, int] | None = None,
     delta: float = 0.05,
 ) -> float:
     """Bound the spectral norm of a matrix of independent random weights, or of a part of it.
@@ -42,6 +43,9 @@ def norm_bound(
         How they are chosen.
     part : {"all", "kept", "removed"}
         What of the matrix.
+    circular : tuple of int, optional
+        Height and width of images, for a bound of a convolution with circular padding and stride 1 alone: a
+        little lower than that for all.
     delta : float
         Probability that the norm is larger, above 0 and at most 1.
 
@@ -68,14 +72,17 @@ def norm_bound(
     >>> 0 < removed < whole < 2.5
     True
     """
+    exactly_one(ratio=ratio, count=count)
     layer = Layer(shape, weights)
-    if (ratio is None) == (count is None):
-        given = "neither" if count is None else "both"
-        raise ValueError(f"expected exactly one of ratio and count, got {given}")
-    if ratio is not None:
-        count = _rustprune.num_pruned(layer.num_weights, number("ratio", ratio))
-    if part not in ("all", "kept", "removed"):
-        raise ValueError(f"part must be all, kept or removed, got {part!r}")
-    network = Network([layer]).as_extension()
-    [(bound, _)] = _rustprune.bound_spectral(network, [whole("count", count)], code(method), part, delta)
+    counts = requested(Network([layer]), ratio, None if count is None else [whole("count", count)])
+    facts = layer.facts(0)
+    if circular is not None:
+        height, width = (whole("circular", length) for length in circular)
+        if len(layer.shape) != 4 or not height * width:
+            raise ValueError(
+                f"circular must be a height and a width of images, got {circular}, shape {shape}"
+            )
+        facts["circular"] = height, width
+    network = _rustprune.BoundNetwork([weights.spec(*layer.fans)], [facts], None)
+    [(bound, _)] = _rustprune.bound_spectral(network, counts, code(method), part, number("delta", delta))
     return bound

@@ -9,6 +9,10 @@ Masks
     `prune`, choose, apply and hold; its parts: `targets`, which parameters; `masks`, which of their entries;
     `apply_`, zeros once; `hold`, zeros while a model trains; `finalize`; `is_pruned`; `held_masks`.
     `Masks`, a bit per weight, saved and loaded; `Targets` and `Target`; `Hold`.
+Schedules
+    `Pruner`, one call for each optimizer step; `Schedule`, what it needs of one.
+Lottery tickets
+    `iterate`, train, prune and rewind, level by level, with controls: `Level`.
 Reports
     `report`, what is pruned of a model: `Report` and `TargetReport`.
 Neurons
@@ -28,12 +32,16 @@ from rustprune.torch._convert import import_torch_pruned as import_torch_pruned
 from rustprune.torch._hold import Hold as Hold
 from rustprune.torch._hold import held_masks as held_masks
 from rustprune.torch._hold import hold as hold
+from rustprune.torch._lottery import Level as Level
+from rustprune.torch._lottery import iterate as iterate
 from rustprune.torch._masks import Masks as Masks
 from rustprune.torch._prune import apply_ as apply_
 from rustprune.torch._prune import finalize as finalize
 from rustprune.torch._prune import is_pruned as is_pruned
 from rustprune.torch._prune import masks as masks
 from rustprune.torch._prune import prune as prune
+from rustprune.torch._pruner import Pruner as Pruner
+from rustprune.torch._pruner import Schedule as Schedule
 from rustprune.torch._report import Report as Report
 from rustprune.torch._report import TargetReport as TargetReport
 from rustprune.torch._targets import Target as Target

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypedDict, Unpack
 
 from torch import Tensor, nn
 
-from rustprune import num_pruned
-from rustprune._names import matched
-from rustprune._request import Method, Nan, Scope, groups, number, whole
-from rustprune._request import amount as checked_amount
+from rustprune._allocate import Rule
+from rustprune._request import Method, Nan, Scope
 from rustprune.torch import _bits
 from rustprune.torch._account import report_of_applied
+from rustprune.torch._amount import amount_of
 from rustprune.torch._apply import apply_bits_
-from rustprune.torch._choose import Amount, Bits, By, Groups, PerRow, PerTensor, Quantity, Together, choose
+from rustprune.torch._choose import Bits, By, choose
 from rustprune.torch._hold import Hold, Optimizers, held, held_masks, hold, parameters_of
 from rustprune.torch._masks import Masks
 from rustprune.torch._report import Report
@@ -23,22 +21,34 @@ from rustprune.torch._targets import Fate, Patterns, Targets
 from rustprune.torch._targets import targets as targets_of
 
 
-class Options(TypedDict, total=False):
-    """The keywords of `masks` and `prune`."""
+class MaskOptions(TypedDict, total=False):
+    """The keywords of `masks` that say where, and not how much or by what."""
 
-    count: int | None
-    method: Method
-    scores: Mapping[str, Tensor] | None
     scope: Scope
-    pattern: str | None
+    allocation: Rule | None
     targets: Targets | Patterns
     ignore: Patterns
     first: Fate
     classifier: Fate
     min_kept: int | float
-    regrow: bool
     nan: Nan
+
+
+class DrawOptions(MaskOptions, total=False):
+    """The keywords of `masks` that do not say how much."""
+
+    method: Method
     seed: int | None
+
+
+class PruneOptions(DrawOptions, total=False):
+    """All keywords of `masks`."""
+
+    count: int | None
+    rate: float | Mapping[str, float] | None
+    scores: Mapping[str, Tensor] | None
+    pattern: str | None
+    regrow: bool
 
 
 def masks(
@@ -46,9 +56,11 @@ def masks(
     ratio: float | Mapping[str, float] | None = None,
     *,
     count: int | None = None,
+    rate: float | Mapping[str, float] | None = None,
     method: Method = "magnitude",
     scores: Mapping[str, Tensor] | None = None,
     scope: Scope = "tensor",
+    allocation: Rule | None = None,
     pattern: str | None = None,
     targets: Targets | Patterns = (),
     ignore: Patterns = (),
@@ -70,21 +82,27 @@ def masks(
         matches, of several the last, and 0 where none matches.
     count : int
         How many entries to prune, instead of `ratio`.
+    rate : float, or mapping of str to float
+        Fraction to prune of what is kept now, instead of `ratio`: after `k` rounds about
+        ``1 - (1 - rate)**k`` of all is pruned. Not for rows.
     method : {"magnitude", "random"}
         What is kept: the largest ``abs(weight)``, or a uniformly random set.
     scores : mapping of str to Tensor, optional
         A score of your own for each target, of its shape: the largest are kept, whatever `method`.
     scope : {"row", "tensor", "global"}
-        What `ratio` or `count` is taken of: each row of the matrix view ``(shape[0], -1)``, each target, or
-        all targets together.
+        What `ratio`, `count` or `rate` is taken of: each row of the matrix view ``(shape[0], -1)``, each
+        target, or all targets together.
+    allocation : {"uniform", "uniform_plus", "erdos_renyi", "erdos_renyi_kernel"}, optional
+        How one budget for all targets is divided over them: see `rustprune.allocate`. Without it each target
+        is pruned by `ratio`.
     pattern : str, optional
         ``"2:4"`` keeps 2 of each 4 entries, along the last axis, of convolutions along the input channels;
-        instead of `ratio`, `count` and `scope`.
+        instead of all of these.
     targets, ignore, first, classifier
         As for `targets`; or `targets` is what that returned.
     min_kept : int or float
-        Under global scope, how many entries of each target are kept at least; a float is a fraction of it.
-        What this takes from the budget is pruned from the other targets.
+        Under global scope or an allocation, how many entries of each target are kept at least; a float is a
+        fraction of it. What this takes from the budget is pruned from the other targets.
     regrow : bool
         Choose afresh, where masks are held on the model. By default what they prune stays pruned and counts.
     nan : {"raise", "keep", "prune"}
@@ -128,17 +146,20 @@ def masks(
         chosen = targets_of(model, targets, ignore=ignore, first=first, classifier=classifier)
     weights = chosen.weights() if scores is None else _scores(chosen, scores)
     shapes = {name: target.parameter.shape for name, target in chosen.items()}
-    amount = _amount(shapes, ratio, count, scope=scope, pattern=pattern, min_kept=min_kept)
-    previous = None if regrow else held(model)
-    return Masks.of_bits(
-        choose(
-            weights,
-            amount,
-            By("value" if scores is not None else method, nan, seed),
-            _where(previous, weights),
-        ),
+    where = _where(None if regrow else held(model), weights)
+    amount = amount_of(
         shapes,
+        {name: _bits.count(where[name]) if where else shape.numel() for name, shape in shapes.items()},
+        ratio=ratio,
+        count=count,
+        rate=rate,
+        scope=scope,
+        allocation=allocation,
+        pattern=pattern,
+        min_kept=min_kept,
     )
+    by = By("value" if scores is not None else method, nan, seed)
+    return Masks.of_bits(choose(weights, amount, by, where), shapes)
 
 
 def prune(
@@ -146,7 +167,7 @@ def prune(
     ratio: float | Mapping[str, float] | None = None,
     *,
     optimizer: Optimizers = None,
-    **options: Unpack[Options],
+    **options: Unpack[PruneOptions],
 ) -> Report:
     """Prune a model, and hold its masks from here on.
 
@@ -237,55 +258,6 @@ def is_pruned(model: nn.Module) -> bool:
     return len(held_masks(model)) > 0
 
 
-def _amount(
-    shapes: Mapping[str, Sequence[int]],
-    ratio: object,
-    count: object,
-    *,
-    scope: str,
-    pattern: str | None,
-    min_kept: float,
-) -> Amount:
-    """Check how many entries are to be pruned, and out of what."""
-    if pattern is not None:
-        if ratio is not None or count is not None or scope != "tensor":
-            raise ValueError(
-                f"ratio, count and scope must be left out with a pattern, got {ratio=}, {count=}, {scope=}"
-            )
-        _, grouped = groups(pattern, ["pattern"], [(1,)])
-        kept, group, _ = grouped or (0, 0, 0)
-        return Groups(kept, group)
-    if (ratio is None) == (count is None):
-        raise ValueError(f"exactly one of ratio and count must be given, got {ratio=}, {count=}")
-    if min_kept and scope != "global":
-        raise ValueError(f"min_kept must be left out unless scope is 'global', got {min_kept!r}")
-    lengths = {name: math.prod(shape) for name, shape in shapes.items()}
-    if scope == "global":
-        pruned = (
-            num_pruned(sum(lengths.values()), number("ratio", ratio))
-            if count is None
-            else whole("count", count)
-        )
-        return Together(pruned, {name: _floor(min_kept, length) for name, length in lengths.items()})
-    if scope not in ("row", "tensor"):
-        raise ValueError(f"scope must be row or tensor or global, got {scope!r}")
-    asked: dict[str, Quantity]
-    if isinstance(ratio, Mapping):
-        asked = {name: (one, None) for name, one in _ratios(ratio, list(shapes)).items()}
-    else:
-        asked = dict.fromkeys(shapes, checked_amount(ratio, count))
-    return PerRow(asked) if scope == "row" else PerTensor(asked)
-
-
-def _ratios(given: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """Return the ratio of each name: that of the last pattern that matches it, or 0."""
-    ratios = dict.fromkeys(names, 0.0)
-    for pattern, value in given.items():
-        for name in matched("ratio", [pattern], names):
-            ratios[name] = number("ratio", value)
-    return ratios
-
-
 def _scores(chosen: Targets, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scores of the targets in their order."""
     if odd := sorted({*scores} ^ {*chosen}):
@@ -306,12 +278,3 @@ def _where(previous: Hold | None, weights: Mapping[str, Tensor]) -> Bits | None:
         name: bits[name] if name in bits else _bits.full(weight.shape, weight.device)
         for name, weight in weights.items()
     }
-
-
-def _floor(min_kept: float, length: int) -> int:
-    """Return how many entries of so many are kept at least."""
-    if isinstance(min_kept, int):
-        return min(length, whole("min_kept", min_kept))
-    if not 0 <= min_kept <= 1:
-        raise ValueError(f"min_kept must be in [0, 1] or an int, got {min_kept!r}")
-    return math.ceil(min_kept * length)
