@@ -39,6 +39,16 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 20) -
         optimizer.step()
 
 
+def revived_state(optimizer: torch.optim.Optimizer, model: nn.Module, masks: rpt.Masks) -> int:
+    count = 0
+    for name, mask in masks.items():
+        state = optimizer.state[model.get_parameter(name)]
+        moments = [value for value in state.values() if isinstance(value, torch.Tensor) and value.ndim]
+        assert moments
+        count += sum(int((moment[~mask] != 0).sum()) for moment in moments)
+    return count
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_pruned_weights_and_their_state_are_exactly_zero_after_200_steps(kind: str) -> None:
     model = mlp()
@@ -48,12 +58,64 @@ def test_pruned_weights_and_their_state_are_exactly_zero_after_200_steps(kind: s
     masks = rpt.masks(model, 0.7, scope="global")
     train(model, optimizer, 200)
     assert revived(model, masks) == 0
-    for name, mask in masks.items():
-        state = optimizer.state[model.get_parameter(name)]
-        moments = [value for value in state.values() if isinstance(value, torch.Tensor) and value.ndim]
-        assert moments
-        assert all((moment[~mask] == 0).all() for moment in moments)
-        assert (model.get_parameter(name)[mask] != 0).any()
+    assert revived_state(optimizer, model, masks) == 0
+    assert all((model.get_parameter(name)[mask] != 0).any() for name, mask in masks.items())
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_of_no_optimizer_in_particular_every_one_that_moves_them_is_held(kind: str) -> None:
+    model = mlp()
+    optimizer = OPTIMIZERS[kind](model.parameters())
+    train(model, optimizer)  # moments are there before the masks are
+    rpt.prune(model, 0.7, scope="global")
+    masks = rpt.held_masks(model)
+    other = torch.optim.SGD(model[4].parameters(), 0.1, momentum=0.9)
+    for one in (optimizer, other, optimizer):
+        train(model, one)
+        assert revived(model, masks) == 0
+    assert revived_state(optimizer, model, masks) == 0
+    rpt.prune(model, 0.9, scope="global")  # other masks: the state is zero where these prune too
+    masks = rpt.held_masks(model)
+    train(model, optimizer, 1)
+    assert revived(model, masks) == 0
+    assert revived_state(optimizer, model, masks) == 0
+    rpt.finalize(model)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert revived(model, masks) > 0
+
+
+def test_masks_that_change_clear_the_state_of_any_optimizer() -> None:
+    model = mlp()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    hold = rpt.hold(model, rpt.masks(model, 0.2))
+    train(model, optimizer, 3)
+    hold.update(rpt.masks(model, 0.8))
+    train(model, optimizer, 1)
+    assert revived(model, hold.masks) == revived_state(optimizer, model, hold.masks) == 0
+
+
+def test_held_for_any_optimizer_masks_and_models_are_freed() -> None:
+    model = mlp()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    rpt.prune(model, 0.5)
+    train(model, optimizer, 1)
+    watched = weakref.ref(model)
+    del model, optimizer
+    gc.collect()
+    assert watched() is None
+
+
+def test_of_no_optimizer_at_all_masks_are_applied_when_asked() -> None:
+    model = mlp()
+    optimizer = OPTIMIZERS["adam"](model.parameters())
+    hold = rpt.hold(model, rpt.masks(model, 0.5), ())
+    train(model, optimizer, 1)
+    assert revived(model, hold.masks) > 0
+    assert sum(rpt.report(model).leaks.values()) == revived(model, hold.masks)
+    hold.apply_()
+    assert revived(model, hold.masks) == 0
 
 
 def test_without_holding_momentum_revives_them() -> None:
@@ -142,8 +204,6 @@ def test_finalize_leaves_an_ordinary_model() -> None:
     assert revived(model, masks) == 0
     with pytest.raises(ValueError, match="expected one that holds masks"):
         rpt.finalize(model)
-    with pytest.raises(ValueError, match="expected one that holds masks"):
-        rpt.report(model)
 
 
 def test_nothing_is_added_to_the_model() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from rustprune._text import csv_table, written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,13 +91,8 @@ class BoundEstimate:
         str
             The table.
         """
-        text = io.StringIO()
-        rows = list(self.rows())
         names = ("ratio", "method", "delta", "radius", "inputs", "epsilon", "theorem", "p")
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return written(text.getvalue(), path)
+        return written(csv_table(names, self.rows()), path)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return everything as JSON, and write it if a path is given; infinity is the string "inf".
@@ -131,10 +126,3 @@ class BoundEstimate:
         names = {*self.theorem.ravel().tolist()}
         used = [f"  {sentence}" for name, sentence in THEOREMS.values() if name in names]
         return "\n".join([head, "by", *used, "if", *(f"  {it}" for it in self.assumptions)])
-
-
-def written(text: str, path: str | Path | None) -> str:
-    """Write the text if there is a path; return it."""
-    if path is not None:
-        Path(path).write_text(text)
-    return text

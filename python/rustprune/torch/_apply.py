@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
 
 import rustprune
@@ -27,8 +26,3 @@ def apply_bits_(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
             tensor.masked_fill_(~_bits.unpack(bits, tensor.shape), 0)
     if here:
         rustprune.apply_([tensor for tensor, _ in here], [bits for _, bits in here])
-
-
-def count_nonzero(tensor: Tensor) -> int:
-    """Return how many entries are not zero; NaN is not. Of a sharded tensor, of those in this process."""
-    return int(torch.count_nonzero(local(tensor.detach())))

@@ -30,6 +30,21 @@ def unpack(bits: Tensor, shape: Sequence[int]) -> Tensor:
     return flat.view(-1)[: math.prod(shape)].view(torch.bool).view(*shape)
 
 
+def checked_flags(name: str, flags: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the mask of bool that flags of 0 and 1 of any dtype mean.
+
+    Raises
+    ------
+    ValueError
+        If they are not of that shape, or there are other values.
+    """
+    if tuple(flags.shape) != tuple(shape):
+        raise ValueError(f"{name}: expected a mask of shape {tuple(shape)}, got {tuple(flags.shape)}")
+    if not bool(((flags == 0) | (flags == 1)).all()):
+        raise ValueError(f"{name}: expected a mask of 0 and 1, got other values")
+    return flags != 0
+
+
 def count(bits: Tensor) -> int:
     """Return how many bits are 1."""
     pairs = bits - ((bits >> 1) & 0x55)

@@ -9,11 +9,12 @@ from pathlib import Path
 from torch import nn
 from torch.optim import Optimizer
 
+from rustprune.torch._account import report
 from rustprune.torch._hold import held, hold
 from rustprune.torch._masks import Masks
 from rustprune.torch._prune import PruneOptions, finalize, prune
 from rustprune.torch._pruner import Schedule, prune_due
-from rustprune.torch._report import Report, report
+from rustprune.torch._report import Report
 
 
 class Run:

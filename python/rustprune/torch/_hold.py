@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from types import TracebackType
 from typing import Self, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from rustprune.torch._apply import apply_bits_
 from rustprune.torch._masks import Masks
-from rustprune.torch._shards import reshard
+from rustprune.torch._shards import layouts, reshard
 
 Optimizers: TypeAlias = Optimizer | Sequence[Optimizer] | None
+_Pairs: TypeAlias = Iterable[tuple[Tensor, Tensor]]
 
 # Masks lie beside a model and not in it: its copies, pickles and state dicts are those of the model alone.
 _held: WeakKeyDictionary[nn.Module, Hold] = WeakKeyDictionary()
+# What is held for any optimizer, with those whose state is zero already where weights are pruned.
+_for_any: WeakKeyDictionary[Hold, WeakSet[Optimizer]] = WeakKeyDictionary()
 
 
 class Hold:
@@ -69,23 +74,27 @@ class Hold:
         self._masks = masks.like(self._parameters)
         self._bits = self._masks.bits
         self.apply_()
-        apply_bits_(
-            (value, self._bits_of(name))
-            for optimizer in self._optimizers
-            for name, parameter in self._moved_by(optimizer)
-            for value in optimizer.state.get(parameter, {}).values()
-            if isinstance(value, Tensor) and value.shape == parameter.shape and value.is_floating_point()
-        )
+        for optimizer in self._optimizers:
+            apply_bits_(_state(optimizer, self.pairs(_moved_by(optimizer))))
+        if self in _for_any:
+            _for_any[self].clear()
 
     def apply_(self) -> None:
         """Set the pruned weights to zero, as is done after each step."""
         apply_bits_((parameter, self._bits_of(name)) for name, parameter in self._parameters.items())
+
+    def pairs(self, moved: set[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the parameters whose identities are among those given, and the bits of their masks."""
+        for name, parameter in self._parameters.items():
+            if id(parameter) in moved:
+                yield parameter, self._bits_of(name)
 
     def release(self) -> None:
         """Hold the masks no longer; weights stay as they are."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        _for_any.pop(self, None)
         for model in [model for model, held in _held.items() if held is self]:
             del _held[model]
 
@@ -102,19 +111,11 @@ class Hold:
         """Release the masks."""
         self.release()
 
-    def _moved_by(self, optimizer: Optimizer) -> list[tuple[str, nn.Parameter]]:
-        moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        return [item for item in self._parameters.items() if id(item[1]) in moved]
-
     def _before_step(self, optimizer: Optimizer, *_: object) -> None:
-        apply_bits_(
-            (parameter.grad, self._bits_of(name))
-            for name, parameter in self._moved_by(optimizer)
-            if parameter.grad is not None
-        )
+        apply_bits_(_gradients(self.pairs(_moved_by(optimizer))))
 
     def _after_step(self, optimizer: Optimizer, *_: object) -> None:
-        apply_bits_((parameter, self._bits_of(name)) for name, parameter in self._moved_by(optimizer))
+        apply_bits_(self.pairs(_moved_by(optimizer)))
 
     def _bits_of(self, name: str) -> Tensor:
         # A model may move to another device while its masks are held.
@@ -138,7 +139,9 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
     masks : Masks, optional
         True = kept. Left out for those that the model holds already.
     optimizer : Optimizer or sequence of Optimizer, optional
-        What moves the weights. Without one masks are applied now, and by `Hold.apply_` when it is called.
+        What moves the weights. Left out for any optimizer that moves some of them, whenever it is made; its
+        state becomes zero before its next step. With none, ``()``, masks are applied now, and by
+        `Hold.apply_` when it is called.
 
     Returns
     -------
@@ -189,6 +192,9 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
     if not isinstance(masks, Masks):
         raise TypeError(f"masks must be Masks, got {type(masks).__name__}")
     made = Hold(model, masks, optimizers)
+    if optimizer is None:
+        _follow_any()
+        _for_any[made] = WeakSet()
     if model in _held:
         _held[model].release()
     _held[model] = made
@@ -198,6 +204,39 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
 def held(model: nn.Module) -> Hold | None:
     """Return what is held on a model."""
     return _held.get(model)
+
+
+def held_masks(model: nn.Module) -> Masks:
+    """Return the masks that are held on parameters of a model, whichever module they are held on.
+
+    Parameters
+    ----------
+    model : Module
+        A model, a part of one, or what wraps one.
+
+    Returns
+    -------
+    Masks
+        In the order and by the names of ``model.named_parameters()``; empty if none are held. What is held
+        twice, on a part and on the whole, keeps what both keep.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import rustprune.torch as rpt
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.Linear(4, 2))
+    >>> hold = rpt.hold(model[1], rpt.masks(model[1], 0.75))
+    >>> rpt.held_masks(model).kept_counts()
+    {'1.weight': 2}
+    """
+    bits: dict[int, Tensor] = {}
+    mine = {id(parameter) for parameter in model.parameters()}
+    for hold in _held.values():
+        for parameter, kept in hold.pairs(mine):
+            bits[id(parameter)] = bits[id(parameter)] & kept if id(parameter) in bits else kept
+    named = {name: one for name, one in model.named_parameters() if id(one) in bits}
+    shapes = {name: one.shape for name, one in named.items()}
+    return Masks.of_bits({name: bits[id(one)] for name, one in named.items()}, shapes, layouts(named))
 
 
 def parameter_of(model: nn.Module, name: str) -> nn.Parameter:
@@ -212,3 +251,55 @@ def parameter_of(model: nn.Module, name: str) -> nn.Parameter:
         return model.get_parameter(name)
     except AttributeError as error:
         raise ValueError(f"{name}: expected a parameter of the model, got none of that name") from error
+
+
+def parameters_of(model: nn.Module, masks: Masks) -> dict[str, nn.Parameter]:
+    """Return the parameters of a model that masks name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of a name, or one of another shape.
+    """
+    reshard(model)
+    parameters = {name: parameter_of(model, name) for name in masks}
+    for name, shape in masks.shapes.items():
+        if (found := parameters[name].shape) != shape:
+            raise ValueError(f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(found)}")
+    return parameters
+
+
+def _moved_by(optimizer: Optimizer) -> set[int]:
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+
+
+def _gradients(pairs: _Pairs) -> _Pairs:
+    return ((parameter.grad, bits) for parameter, bits in pairs if parameter.grad is not None)
+
+
+def _state(optimizer: Optimizer, pairs: _Pairs) -> Iterator[tuple[Tensor, Tensor]]:
+    for parameter, bits in pairs:
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.is_floating_point():
+                yield value, bits
+
+
+@cache
+def _follow_any() -> None:
+    """Have the steps of every optimizer pass by what is held for any; once is enough."""
+    register_optimizer_step_pre_hook(_before_any_step)
+    register_optimizer_step_post_hook(_after_any_step)
+
+
+def _before_any_step(optimizer: Optimizer, *_: object) -> None:
+    moved = _moved_by(optimizer)
+    for hold, cleared in _for_any.items():
+        if optimizer not in cleared:
+            cleared.add(optimizer)
+            apply_bits_(_state(optimizer, hold.pairs(moved)))
+    apply_bits_(_gradients(pair for hold in _for_any for pair in hold.pairs(moved)))
+
+
+def _after_any_step(optimizer: Optimizer, *_: object) -> None:
+    moved = _moved_by(optimizer)
+    apply_bits_(pair for hold in _for_any for pair in hold.pairs(moved))

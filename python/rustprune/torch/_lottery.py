@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rustprune._request import whole
+from rustprune.torch._account import report
 from rustprune.torch._choose import By, PerTensor, Together, choose
 from rustprune.torch._hold import held, hold
 from rustprune.torch._masks import Masks
 from rustprune.torch._moment import Moment, Stateful
 from rustprune.torch._prune import MaskOptions, masks
-from rustprune.torch._report import Report, report
+from rustprune.torch._report import Report
 
 T = TypeVar("T")
 Control: TypeAlias = Literal["reinit", "random_mask", "one_shot"]

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from rustprune._allocate import Rule
 from rustprune._request import Method, Nan, Scope
 from rustprune.torch import _bits
+from rustprune.torch._account import report_of_applied
 from rustprune.torch._amount import amount_of
 from rustprune.torch._apply import apply_bits_
 from rustprune.torch._choose import Bits, By, choose, num_kept
-from rustprune.torch._hold import Hold, Optimizers, held, hold, parameter_of
+from rustprune.torch._hold import Optimizers, held, held_masks, hold, parameters_of
 from rustprune.torch._masks import Masks
-from rustprune.torch._report import Report, report
-from rustprune.torch._shards import layouts, local, reshard
+from rustprune.torch._report import Report
+from rustprune.torch._shards import layouts, local
 from rustprune.torch._targets import Fate, Patterns, Targets
 from rustprune.torch._targets import targets as targets_of
 
@@ -145,7 +146,7 @@ def masks(
         chosen = targets_of(model, targets, ignore=ignore, first=first, classifier=classifier)
     weights = chosen.weights() if scores is None else _scores(chosen, scores)
     shapes = {name: target.parameter.shape for name, target in chosen.items()}
-    where = _where(None if regrow else held(model), weights)
+    where = _where(Masks({}) if regrow else held_masks(model), weights)
     amount = amount_of(
         weights,
         {name: shape.numel() for name, shape in shapes.items()}
@@ -179,12 +180,12 @@ def prune(
     ratio, **options
         As for `masks`.
     optimizer : Optimizer or sequence of Optimizer, optional
-        What will move the weights: see `hold`.
+        What will move the weights, any optimizer if left out: see `hold`.
 
     Returns
     -------
     Report
-        What was pruned.
+        What was pruned, without the details that `report` looks for.
 
     Raises
     ------
@@ -213,7 +214,7 @@ def prune(
             before.bits | chosen.bits, before.shapes | chosen.shapes, before.cuts | chosen.cuts
         )
     hold(model, chosen, optimizer)
-    return report(model)
+    return report_of_applied(model, chosen)
 
 
 def apply_(model: nn.Module, masks: Masks) -> None:
@@ -231,33 +232,34 @@ def apply_(model: nn.Module, masks: Masks) -> None:
     ValueError
         If the model has no parameter of a name, or one of another shape. Nothing has been changed then.
     """
-    reshard(model)
-    parameters = {name: parameter_of(model, name) for name in masks}
-    for name, shape in masks.shapes.items():
-        if (got := parameters[name].shape) != shape:
-            raise ValueError(f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(got)}")
+    parameters = parameters_of(model, masks)
     apply_bits_((parameters[name], bits) for name, bits in masks.like(parameters).bits.items())
 
 
 def finalize(model: nn.Module) -> Report:
     """Apply the masks of a model a last time, and hold them no longer: it is an ordinary model with zeros.
 
+    Masks that are held on modules of the model are among them.
+
     Raises
     ------
     ValueError
         If it holds none.
     """
-    if (hold := held(model)) is None:
+    holds = [hold for module in model.modules() if (hold := held(module))]
+    if not holds:
         raise ValueError("model: expected one that holds masks, got one that does not")
-    hold.apply_()
-    final = report(model)
-    hold.release()
+    for hold in holds:
+        hold.apply_()
+    final = report_of_applied(model, held_masks(model))
+    for hold in holds:
+        hold.release()
     return final
 
 
 def is_pruned(model: nn.Module) -> bool:
-    """Return whether masks are held on a model."""
-    return held(model) is not None
+    """Return whether masks are held on parameters of a model."""
+    return len(held_masks(model)) > 0
 
 
 def _scores(chosen: Targets, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -271,11 +273,10 @@ def _scores(chosen: Targets, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: scores[name].detach() for name in chosen}
 
 
-def _where(previous: Hold | None, weights: Mapping[str, Tensor]) -> Bits | None:
+def _where(before: Masks, weights: Mapping[str, Tensor]) -> Bits | None:
     """Return the bits of the masks that are held, all kept where none is."""
-    if previous is None:
+    if not before:
         return None
-    before = previous.masks
     known = {name: weight for name, weight in weights.items() if name in before}
     held_of = Masks.of_bits({name: before.bits[name] for name in known}, before.shapes, before.cuts)
     bits = held_of.like(known).bits
