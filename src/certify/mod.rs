@@ -5,7 +5,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `activation` | Def. 1.4: Lipschitz constants, values with their errors |
+//! | `activation` | values of activations with their errors |
 //! | `balance` | Prop. 6.15: diagonal weights, powers of two |
 //! | `center` | the states at the centre of the ball, with forward errors |
 //! | `network` | Theorem 5, layer by layer |
@@ -15,12 +15,11 @@
 mod activation;
 mod balance;
 mod center;
-mod erf;
 mod layer;
 mod network;
 mod pool;
 
-pub use activation::Activation;
+pub use crate::activation::Activation;
 pub use layer::{Layer, Map, Weights};
 pub use network::{Certificate, Options, Step, certify};
 pub use pool::{Means, Window, average_pool, max_pool};
