@@ -77,6 +77,18 @@ impl Network {
     }
 
     fn certificate(&self, radius: f64, center: Option<&[f64]>, joint: bool, sweeps: usize) -> Certificate {
+        self.certificate_as(None, radius, center, joint, sweeps)
+    }
+
+    /// The certificate of its layers, or of convolutions with these weights.
+    fn certificate_as(
+        &self,
+        geometry: Option<Geometry>,
+        radius: f64,
+        center: Option<&[f64]>,
+        joint: bool,
+        sweeps: usize,
+    ) -> Certificate {
         let arrays: Vec<_> = self
             .weights
             .iter()
@@ -92,18 +104,18 @@ impl Network {
             .map(|at| {
                 let shape = [self.widths[at + 1], self.widths[at]];
                 let mask = Some(Mask::Bytes(&self.masks[at]));
-                Layer::Linear {
-                    weights: Weights {
-                        matrix: Matrix::new(&source, at, shape, mask, Part::All).expect("the shapes fit"),
-                        bias: self.biases[at].as_deref(),
-                    },
-                    activation: self.activations[at],
-                }
+                let matrix = Matrix::new(&source, at, shape, mask, Part::All).expect("the shapes fit");
+                Layer::Affine(weights(matrix, geometry, self.biases[at].as_deref()), self.activations[at])
             })
             .collect();
+        let network = super::Network::chain(self.widths[0], layers);
         let options = Options { radius, center, joint, sweeps, settings: Settings::default() };
-        certify(&layers, options, &Switches::default().context()).expect("numbers")
+        certify(&network, options, &Switches::default().context()).expect("numbers")
     }
+}
+
+fn weights<'a>(matrix: Matrix<'a>, geometry: Option<Geometry>, bias: Option<&'a [f64]>) -> Weights<'a> {
+    Weights { matrix, geometry, bias, roundings: 0, bias_error: 0.0 }
 }
 
 /// Points of the ball: its centre, and random ones on its surface.
@@ -188,45 +200,23 @@ fn badly_scaled_networks_are_helped_by_diagonal_weights() {
 #[test]
 fn convolutions_of_one_place_are_linear_layers() {
     let network = Network::random(&[4, 6, 5, 3], Activation::Tanh, 21);
-    let arrays: Vec<_> = network
-        .weights
-        .iter()
-        .map(|bits| Array {
-            name: "kernel".to_owned(),
-            dtype: crate::dtype::DType::F64,
-            bits: Bits::W64(bits),
-            kept: None,
-        })
-        .collect();
-    let source = arrays.as_slice();
-    let layers: Vec<_> = (0..arrays.len())
-        .map(|at| {
-            let shape = [network.widths[at + 1], network.widths[at]];
-            let matrix = Matrix::new(&source, at, shape, Some(Mask::Bytes(&network.masks[at])), Part::All);
-            Layer::Convolution {
-                conv: crate::norm::Convolution {
-                    matrix: matrix.expect("the shapes fit"),
-                    size: [1; 2],
-                    groups: 1,
-                    stride: [1; 2],
-                    dilation: [1; 2],
-                },
-                domain: crate::norm::Domain::Any(16),
-                bias: network.biases[at].as_deref(),
-                places: Some(1),
-                activation: network.activations[at],
-            }
-        })
-        .collect();
-    let options =
-        Options { radius: 2.0, center: None, joint: false, sweeps: 0, settings: Settings::default() };
-    let conv = certify(&layers, options, &Switches::default().context()).expect("numbers").epsilon.value;
-    let linear = network.certificate(2.0, None, false, 0).epsilon.value;
-    assert!(conv >= linear * (1.0 - 1e-12));
-    let gaps = points(&[0.0; 4], 2.0, 40).map(|x| network.gap(&x)).fold(0.0, f64::max);
-    assert!(gaps <= conv && gaps <= linear, "{gaps} {conv} {linear}");
+    let geometry = Geometry {
+        kernel: [1; 2],
+        groups: 1,
+        stride: [1; 2],
+        dilation: [1; 2],
+        image: [1; 2],
+        padding: [[0; 2]; 2],
+        circular: false,
+    };
+    for center in [None, Some([1.0, -2.0, 0.5, 0.0].as_slice())] {
+        let conv = network.certificate_as(Some(geometry), 2.0, center, false, 0).epsilon.value;
+        let linear = network.certificate(2.0, center, false, 0).epsilon.value;
+        assert!((conv - linear).abs() <= linear * 1e-9, "{conv} {linear}");
+    }
 }
 
+/// `x + B x` with a mask that removes the second column of `B = (1, 2)`.
 #[test]
 fn branches_add_to_what_they_branch_from() {
     let bits = [1.0_f64, 2.0].map(f64::to_bits);
@@ -239,24 +229,41 @@ fn branches_add_to_what_they_branch_from() {
     let source = array.as_slice();
     let mask = Some(Mask::Bytes(&[1, 0]));
     let matrix = Matrix::new(&source, 0, [1, 2], mask, Part::All).expect("the shapes fit");
-    let linear = Layer::Linear { weights: Weights { matrix, bias: None }, activation: Activation::Identity };
-    let options =
-        Options { radius: 3.0, center: None, joint: true, sweeps: 2, settings: Settings::default() };
-    let layers = [Layer::Residual(vec![linear])];
-    let certificate = certify(&layers, options, &Switches::default().context()).expect("numbers");
-    // |x| <= 3, and the branch removes 2 x.
-    assert!((6.0..6.0 + 1e-9).contains(&certificate.epsilon.value));
-    let state = certificate.steps[1].state;
-    assert!((3.0 + 3.0 * 5.0_f64.sqrt()..9.71).contains(&state), "{state}");
+    let node = |layer, inputs: &[usize]| Node { layer, inputs: inputs.to_vec() };
+    let linear = Layer::Affine(weights(matrix, None, None), Activation::Identity);
+    let both = Layer::Map(Map::Copies(&[0, 0]));
+    for (join, gap, state) in [
+        (Layer::Sum, 6.0 * 2.0_f64.sqrt(), 3.0 + 3.0 * 10.0_f64.sqrt()),
+        (Layer::Concatenation, 6.0 * 2.0_f64.sqrt(), 3.0 * 11.0_f64.sqrt()),
+    ] {
+        let nodes = vec![node(linear.clone(), &[0]), node(both.clone(), &[1]), node(join, &[0, 2])];
+        let network = super::Network { inputs: 2, nodes };
+        let options =
+            Options { radius: 3.0, center: None, joint: true, sweeps: 2, settings: Settings::default() };
+        let certificate = certify(&network, options, &Switches::default().context()).expect("numbers");
+        assert!((gap..gap + 1e-9).contains(&certificate.epsilon.value), "{certificate:?}");
+        assert!((state..state + 1e-9).contains(&certificate.steps[2].state), "{certificate:?}");
+    }
 }
 
 #[test]
-fn maps_bound_what_has_no_weights() {
-    let switches = Switches::default();
-    let map = Layer::Map(Map { lipschitz: 0.5, at_zero: 0.0, largest: 1.0 });
+fn states_that_do_not_fit_are_named() {
+    let node = |layer, inputs: &[usize]| Node { layer, inputs: inputs.to_vec() };
     let options =
-        Options { radius: 8.0, center: None, joint: true, sweeps: 0, settings: Settings::default() };
-    let certificate = certify(&[map], options, &switches.context()).expect("numbers");
-    assert!(certificate.epsilon.value == 0.0);
-    assert!(certificate.steps[0].state <= 1.0);
+        Options { radius: 3.0, center: None, joint: true, sweeps: 2, settings: Settings::default() };
+    for (layer, inputs) in [
+        (Layer::Map(Map::Copies(&[0, 4])), vec![0]),
+        (Layer::Map(Map::Softmax(Softmax { len: 3, log: false })), vec![0]),
+        (
+            Layer::Map(Map::Scale(Scale { factors: &[1.0], shifts: &[0.0], roundings: 0, shift_error: 0.0 })),
+            vec![0],
+        ),
+        (Layer::Sum, vec![0, 1]),
+    ] {
+        let nodes = vec![node(Layer::Map(Map::Copies(&[0])), &[0]), node(layer, &inputs)];
+        let nodes = if inputs.len() == 1 { nodes[1..].to_vec() } else { nodes };
+        let network = super::Network { inputs: 4, nodes };
+        let error = certify(&network, options, &Switches::default().context()).expect_err("they do not fit");
+        assert!(matches!(error, crate::Error::LengthMismatch { .. }), "{error}");
+    }
 }

@@ -16,7 +16,7 @@ from rustprune.bounds._certify import Certificate, certified, plain
 from rustprune.bounds._files import Stored, natural, read, widened
 from rustprune.bounds._network import fits
 from rustprune.bounds._norms import Norm, matrix_shape, norm_of
-from rustprune.bounds._steps import Linear
+from rustprune.bounds._steps import Affine, chain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,7 +141,7 @@ def certify_checkpoint(
     for name in {*originals} ^ {*others}:
         raise ValueError(f"{pruned if name in originals else src}: tensor {name!r} is missing")
     pairs = [(originals[name], others[name]) for name in sorted(originals, key=natural)]
-    layers: list[Linear] = []
+    layers: list[Affine] = []
     tensors: list[TensorNorms] = []
     for done, (original, other) in enumerate(pairs):
         if original.words.dtype != other.words.dtype or original.words.shape != other.words.shape:
@@ -156,8 +156,8 @@ def certify_checkpoint(
     if reason := why_no_chain([(layer.name, layer.words.shape) for layer in layers]):
         return CheckpointCertificate(tuple(tensors), None, reason)
     acts = [activation] * (len(layers) - 1) + [output_activation]
-    chain = [layer._replace(activation=act) for layer, act in zip(layers, acts, strict=True)]
-    return CheckpointCertificate(tuple(tensors), certified(chain, radius, None, delta=delta, seed=seed), "")
+    graph = chain([layer._replace(activation=act) for layer, act in zip(layers, acts, strict=True)])
+    return CheckpointCertificate(tuple(tensors), certified(graph, radius, None, delta=delta, seed=seed), "")
 
 
 def kept_mask(original: Stored, other: Stored, pruned: Path) -> NDArray[np.uint8] | None:
@@ -186,11 +186,11 @@ def measured(original: Stored, mask: NDArray[np.uint8], delta: float, seed: int)
     return TensorNorms(original.name, original.words.shape, int(mask.size - mask.sum()), *norms)
 
 
-def layer_of(original: Stored, mask: NDArray[np.uint8] | None, originals: dict[str, Stored]) -> Linear:
+def layer_of(original: Stored, mask: NDArray[np.uint8] | None, originals: dict[str, Stored]) -> Affine:
     """Return a matrix as a layer, with the bias of its name."""
     bias = originals.get(original.name.removesuffix("weight") + "bias")
     offset = None if bias is None else widened(bias)
-    return Linear(original.name, original.dtype, original.words, mask, None, offset, "identity")
+    return Affine(original.name, original.dtype, original.words, mask, None, offset, "identity")
 
 
 def why_no_chain(layers: list[tuple[str, tuple[int, ...]]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -13,12 +13,11 @@ from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork, bound_largest_use
 from rustprune.bounds._activations import parsed
 from rustprune.bounds._files import natural, read, widened
-from rustprune.bounds._steps import Convolution, Linear, steps_of_model
+from rustprune.bounds._graph import graph_of_model
+from rustprune.bounds._steps import Affine, length
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
     from rustprune._rustprune import _RandomLayer
     from rustprune.bounds._laws import Law
@@ -218,8 +217,8 @@ class Network:
         Parameters
         ----------
         model : torch.nn.Module
-            ``Linear`` and ``Conv2d`` layers, each followed by at most one activation, in ``Sequential``
-            containers; ``Flatten``, ``Dropout`` and ``Identity`` are passed over.
+            ``Linear`` and ``Conv2d`` layers, each followed by at most one activation and taking what the one
+            before gives; ``Flatten``, ``Dropout`` and ``Identity`` are passed over.
         weights : Law, or sequence of them
             The law of the weights of all layers, or of each.
         input_shape : tuple of int, optional
@@ -243,9 +242,11 @@ class Network:
         >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
         'relu'
         """
-        steps = steps_of_model(model, {}, input_shape)
-        laws: list[Law] = each("weights", weights, len(steps))
-        return cls(layer_of(step, law) for step, law in zip(steps, laws, strict=True))
+        graph = graph_of_model(model, {}, input_shape)
+        if not graph.is_chain:
+            raise ValueError("model: expected layers that each take what the one before gives, got branches")
+        laws: list[Law] = each("weights", weights, len(graph.nodes))
+        return cls(layer_of(step, law) for step, law in zip(graph.steps, laws, strict=True))
 
     @classmethod
     def from_checkpoint(
@@ -313,20 +314,16 @@ class Network:
 
 
 def layer_of(step: Step, law: Law) -> Layer:
-    """Return a step of a torch model as a layer of random weights."""
-    if isinstance(step, Linear):
-        return Layer(step.words.shape, law, step.activation, length(step.bias), name=step.name)
-    if not isinstance(step, Convolution) or step.groups != 1:
+    """Return a layer of a torch model as one of random weights."""
+    if not isinstance(step, Affine) or step.roundings or (step.geometry or {"groups": 1})["groups"] != 1:
         raise ValueError(f"{step.name}: expected Linear or Conv2d without groups, and one activation at most")
-    it = step.linear
-    return Layer(
-        it.words.shape, law, it.activation, length(it.bias), step.stride, step.dilation, step.places, it.name
-    )
-
-
-def length(vector: NDArray[np.float64] | None) -> float:
-    """Return the Euclidean norm, rounded up."""
-    return 0.0 if vector is None else math.sqrt(math.fsum(vector**2)) * (1 + 1e-15)
+    layer = Layer(step.words.shape, law, step.activation, length(step.bias), name=step.name)
+    if step.geometry is None:
+        return layer
+    it = step.geometry
+    sizes = zip(it["image"], it["padding"], it["dilation"], it["kernel"], it["stride"], strict=True)
+    places = [(size + sum(pads) - gap * (taps - 1) - 1) // by + 1 for size, pads, gap, taps, by in sizes]
+    return replace(layer, stride=it["stride"], dilation=it["dilation"], positions=math.prod(places))
 
 
 def fits(before: tuple[int, ...], after: tuple[int, ...]) -> bool:

@@ -12,12 +12,13 @@ from rustprune._arrays import Batch, floats
 from rustprune._request import number
 from rustprune._select import mask
 from rustprune.bounds._certify import Certificate, certified, linear_layers
+from rustprune.bounds._steps import chain
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rustprune._arrays import Arrays, Bools
-    from rustprune.bounds._steps import Linear
+    from rustprune.bounds._steps import Affine
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ def allocate_certified(
     middle = None if center is None else np.ascontiguousarray(center, np.float64).reshape(-1)
 
     def certificate(masks: list[Bools]) -> Certificate:
-        return certified(with_masks(layers, masks), number("radius", radius), middle, delta=delta, seed=seed)
+        return certified(
+            chain(with_masks(layers, masks)), number("radius", radius), middle, delta=delta, seed=seed
+        )
 
     def met(masks: list[Bools]) -> bool:
         return certificate(masks).epsilon.value <= margin
@@ -114,7 +117,7 @@ def allocate_certified(
     return CertifiedAllocation(batch.rebuild(masks), counts, certificate(masks))
 
 
-def with_masks(layers: list[Linear], masks: list[Bools]) -> list[Linear]:
+def with_masks(layers: list[Affine], masks: list[Bools]) -> list[Affine]:
     """Return the layers with other masks."""
     pairs = zip(layers, masks, strict=True)
     return [layer._replace(mask=it.view(np.uint8).reshape(-1), row_len=None) for layer, it in pairs]
