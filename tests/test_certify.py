@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 import rustprune
 from rustprune import bounds
@@ -178,6 +179,20 @@ def test_a_transformer_is_measured_tensor_by_tensor(tmp_path: Path) -> None:
     for tensor in found["tensors"]:
         assert 0 < tensor["removed"]["spectral"]["value"] <= tensor["removed"]["frobenius"]["value"]
         assert tensor["removed"]["spectral"]["kind"] == "certified"
+
+
+def test_a_checkpoint_with_more_than_linear_layers_gets_no_certificate(tmp_path: Path) -> None:
+    # Of a normalisation between the layers only vectors are seen.
+    path = tmp_path / "normed.safetensors"
+    names = {"0.weight": (4, 3), "1.weight": (4,), "1.bias": (4,), "2.weight": (2, 4), "2.bias": (2,)}
+    save_file({name: np.ones(shape) for name, shape in names.items()}, path)
+    found = bounds.certify_checkpoint(path, path)
+    assert found.certificate is None
+    assert found.reason == "1.weight is no linear layer and no bias of one"
+    with pytest.raises(ValueError, match=r"normed.safetensors: 1.weight is no linear layer"):
+        bounds.allocate_certified(path, epsilon=1.0)
+    with pytest.raises(ValueError, match="biases must be left out for a path"):
+        bounds.allocate_certified(DIGITS, epsilon=1.0, biases=[None] * 3)
 
 
 def test_checkpoints_that_are_no_pair_are_refused(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ impl Geometry {
             };
             match spans.last_mut() {
                 Some((run, first)) if run.end == output && *first + stride * run.len() == source => {
-                    run.end += 1
+                    run.end += 1;
                 }
                 _ => spans.push((output..output + 1, source)),
             }

@@ -56,7 +56,7 @@ fn pairs(network: &Network<'_>) -> Vec<[usize; 2]> {
 fn plain<'a, 'b>(network: &'b Network<'a>, number: usize) -> Option<(&'b Weights<'a>, usize)> {
     let node = &network.nodes[number];
     match &node.layer {
-        Layer::Affine(weights, _) if weights.is_plain() => Some((weights, node.inputs[0])),
+        Layer::Affine(weights, _) if weights.is_plain() => Some((&**weights, node.inputs[0])),
         _ => None,
     }
 }

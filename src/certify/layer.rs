@@ -25,7 +25,7 @@ pub struct Node<'a> {
 #[derive(Clone)]
 pub enum Layer<'a> {
     /// `act(W x + b)`, of which the mask prunes a part of `W`.
-    Affine(Weights<'a>, Activation),
+    Affine(Box<Weights<'a>>, Activation),
     /// A layer whose two forms are the same (6.14).
     Map(Map<'a>),
     /// The sum of states, as at the end of a residual branch (6.14).

@@ -114,8 +114,8 @@ impl Network {
     }
 }
 
-fn weights<'a>(matrix: Matrix<'a>, geometry: Option<Geometry>, bias: Option<&'a [f64]>) -> Weights<'a> {
-    Weights { matrix, geometry, bias, roundings: 0, bias_error: 0.0 }
+fn weights<'a>(matrix: Matrix<'a>, geometry: Option<Geometry>, bias: Option<&'a [f64]>) -> Box<Weights<'a>> {
+    Box::new(Weights { matrix, geometry, bias, roundings: 0, bias_error: 0.0 })
 }
 
 /// Points of the ball: its centre, and random ones on its surface.

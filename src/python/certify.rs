@@ -18,6 +18,7 @@ type Floats<'py> = PyReadonlyArray1<'py, f64>;
 
 /// A layer of a call, told apart by their words, and the states it takes.
 #[derive(FromPyObject)]
+#[expect(clippy::large_enum_variant, reason = "one per layer of a network, and never moved")]
 pub(super) enum LayerWords<'py> {
     Affine(WeightWords<'py>),
     Activation {
@@ -110,7 +111,7 @@ impl LayerWords<'_> {
         Ok(Layer::Map(match self {
             Self::Affine(words) => {
                 let activation = activation(&words.activation)?;
-                return Ok(Layer::Affine(words.weights(source, number)?, activation));
+                return Ok(Layer::Affine(Box::new(words.weights(source, number)?), activation));
             }
             Self::Join { join } => {
                 return match join.as_str() {

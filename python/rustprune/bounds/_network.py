@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork, bound_largest_use
 from rustprune.bounds._activations import parsed
-from rustprune.bounds._files import natural, read, widened
+from rustprune.bounds._files import bias_of, chain_of, read
 from rustprune.bounds._graph import graph_of_model
 from rustprune.bounds._steps import Affine, length
 
@@ -294,16 +294,15 @@ class Network:
         [(300, 64), (100, 300), (10, 100)]
         """
         tensors = read(Path(src))
-        names = [name for name in sorted(tensors, key=natural) if name.rpartition(".")[2] == "weight"]
-        laws: list[Law] = each("weights", weights, len(names))
-        acts = [activation] * (len(names) - 1) + [output_activation]
-        layers = []
-        for name, law, act in zip(names, laws, acts, strict=True):
-            shape = tensors[name].words.shape
-            if len(shape) != 2:
-                raise ValueError(f"{src}: expected linear layers, got {name} of shape {[*shape]}")
-            bias = tensors.get(name.removesuffix("weight") + "bias")
-            layers.append(Layer(shape, law, act, length(None if bias is None else widened(bias)), name=name))
+        found, reason = chain_of(tensors)
+        if reason:
+            raise ValueError(f"{src}: {reason}")
+        laws: list[Law] = each("weights", weights, len(found))
+        acts = [activation] * (len(found) - 1) + [output_activation]
+        layers = [
+            Layer(it.words.shape, law, act, length(bias_of(tensors, it)), name=it.name)
+            for it, law, act in zip(found, laws, acts, strict=True)
+        ]
         return cls(layers)
 
     def as_extension(self) -> BoundNetwork:
@@ -315,8 +314,9 @@ class Network:
 
 def layer_of(step: Step, law: Law) -> Layer:
     """Return a layer of a torch model as one of random weights."""
-    if not isinstance(step, Affine) or step.roundings or (step.geometry or {"groups": 1})["groups"] != 1:
-        raise ValueError(f"{step.name}: expected Linear or Conv2d without groups, and one activation at most")
+    if not isinstance(step, Affine) or not is_plain(step):
+        wanted = "Linear or Conv2d without groups and normalisation, and one activation at most"
+        raise ValueError(f"{step.name}: expected {wanted}")
     layer = Layer(step.words.shape, law, step.activation, length(step.bias), name=step.name)
     if step.geometry is None:
         return layer
@@ -324,6 +324,12 @@ def layer_of(step: Step, law: Law) -> Layer:
     sizes = zip(it["image"], it["padding"], it["dilation"], it["kernel"], it["stride"], strict=True)
     places = [(size + sum(pads) - gap * (taps - 1) - 1) // by + 1 for size, pads, gap, taps, by in sizes]
     return replace(layer, stride=it["stride"], dilation=it["dilation"], positions=math.prod(places))
+
+
+def is_plain(step: Affine) -> bool:
+    """Return whether a layer has a law of its own: no other is folded in, no groups, two axes in space."""
+    groups = 1 if step.geometry is None else step.geometry["groups"]
+    return step.roundings == 0 and len(step.words.shape) != 3 and groups == 1
 
 
 def fits(before: tuple[int, ...], after: tuple[int, ...]) -> bool:

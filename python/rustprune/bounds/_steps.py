@@ -116,7 +116,7 @@ def affine(
     bias: ArrayLike | None,
     activation: str = "identity",
 ) -> Affine:
-    """Return one layer of a dtype and its entries, the mask checked; of a convolution without its geometry."""
+    """Return one layer of a dtype and its entries, with the mask checked; no geometry yet."""
     dtype, words = stored
     bits, row_len = mask_of(name, mask, words.shape)
     offset = None if bias is None else np.ascontiguousarray(bias, np.float64).reshape(-1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +14,12 @@ from rustprune._arrays import Batch, floats
 from rustprune._request import number
 from rustprune._select import mask
 from rustprune.bounds._certify import Certificate, certified, linear_layers
+from rustprune.bounds._files import bias_of, chain_of, read, widened
+from rustprune.bounds._inverse import allocation_table
 from rustprune.bounds._steps import chain
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from rustprune._arrays import Arrays, Bools
     from rustprune.bounds._steps import Affine
@@ -33,15 +37,37 @@ class CertifiedAllocation:
         How many weights of each layer are pruned.
     certificate : Certificate
         Of these masks.
+    names : tuple of str
+        What the layers are called.
+    sizes : tuple of int
+        How many weights each layer has.
     """
 
     masks: dict[str, Bools] | list[Bools] | tuple[Bools, ...] | Bools
     counts: tuple[int, ...]
     certificate: Certificate
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of all weights that is pruned."""
+        return sum(self.counts) / max(sum(self.sizes), 1)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what JSON can hold of it: counts and the certificate, without the masks."""
+        rows = zip(self.names, self.counts, self.sizes, strict=True)
+        layers = [{"name": name, "num_pruned": count, "num_entries": size} for name, count, size in rows]
+        return {"layers": layers, "sparsity": self.sparsity, "certificate": self.certificate.as_dict()}
+
+    def __str__(self) -> str:
+        """Return a table of the layers, and the certificate."""
+        lines = allocation_table(self.names, self.counts, self.sizes)
+        return "\n".join([*lines, str(self.certificate)])
 
 
 def allocate_certified(
-    weights: Arrays,
+    weights: Arrays | str | Path,
     *,
     epsilon: float,
     activation: str | Sequence[str] = "relu",
@@ -51,6 +77,7 @@ def allocate_certified(
     center: ArrayLike | None = None,
     delta: float = 1e-9,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CertifiedAllocation:
     """Prune as many weights of least magnitude as a certificate allows.
 
@@ -58,12 +85,16 @@ def allocate_certified(
 
     Parameters
     ----------
-    weights : mapping or sequence of arrays
-        Of each layer in the order in which they are applied, ``(out_features, in_features)``.
+    weights : mapping or sequence of arrays, or path
+        Of each layer in the order in which they are applied, ``(out_features, in_features)``; or a
+        safetensors file or Hugging Face directory of a fully connected network, whose matrices named
+        ``*.weight`` follow each other in the order of their names, digits as numbers, with their biases.
     epsilon : float
         The margin: the outputs of both networks differ by at most this in Euclidean norm over the ball.
     activation, output_activation, biases, radius, center, delta, seed
-        As for `certify`.
+        As for `certify`; biases are those of the file where `weights` is a path.
+    progress : callable, optional
+        Called with how many certificates were made, and how many are made at most.
 
     Returns
     -------
@@ -75,7 +106,13 @@ def allocate_certified(
     Raises
     ------
     TypeError, ValueError
-        As from `certify`.
+        As from `certify`; if the tensors of a file are no chain of linear layers.
+    FileNotFoundError, OSError
+        If a file is missing or cannot be read.
+
+    Notes
+    -----
+    Section 4.4 with Theorem 5 of the theory page.
 
     Examples
     --------
@@ -88,6 +125,10 @@ def allocate_certified(
     (True, True)
     """
     margin = number("epsilon", epsilon)
+    if isinstance(weights, str | Path):
+        if biases is not None:
+            raise ValueError("biases must be left out for a path, whose file has them")
+        weights, biases = chain_of_file(Path(weights))
     batch = Batch.of("weights", weights)
     _, arrays = floats(batch)
     sizes = [array.size for array in arrays]
@@ -100,7 +141,12 @@ def allocate_certified(
             chain(with_masks(layers, masks)), number("radius", radius), middle, delta=delta, seed=seed
         )
 
+    most = sum(tries(size) for size in [sum(sizes), *sizes])
+    done = itertools.count(1)
+
     def met(masks: list[Bools]) -> bool:
+        if progress is not None:
+            progress(min(next(done), most), most)
         return certificate(masks).epsilon.value <= margin
 
     items = list(batch.items)
@@ -114,7 +160,8 @@ def allocate_certified(
         )
         masks = replaced(items, masks, at, base + more)
     counts = tuple(int(size - it.sum()) for size, it in zip(sizes, masks, strict=True))
-    return CertifiedAllocation(batch.rebuild(masks), counts, certificate(masks))
+    found = batch.rebuild(masks)
+    return CertifiedAllocation(found, counts, certificate(masks), tuple(batch.names), tuple(sizes))
 
 
 def with_masks(layers: list[Affine], masks: list[Bools]) -> list[Affine]:
@@ -133,6 +180,20 @@ def replaced(items: list[object], masks: list[Bools], at: int, count: int) -> li
     """Return the masks with another for one layer, which prunes so many of its weights."""
     found = np.asarray(mask(items[at], count=count))  # type: ignore[call-overload]
     return [*masks[:at], found, *masks[at + 1 :]]
+
+
+def chain_of_file(src: Path) -> tuple[dict[str, NDArray[np.float64]], list[NDArray[np.float64] | None]]:
+    """Return the matrices of a fully connected network by name, and their biases."""
+    tensors = read(src)
+    layers, reason = chain_of(tensors)
+    if reason:
+        raise ValueError(f"{src}: {reason}")
+    return {it.name: widened(it) for it in layers}, [bias_of(tensors, it) for it in layers]
+
+
+def tries(most: int) -> int:
+    """Return how many numbers `last_met` asks about at most."""
+    return 1 + max(most - 1, 0).bit_length()
 
 
 def last_met(most: int, is_met: Callable[[int], bool]) -> int:
