@@ -188,8 +188,8 @@ def test_a_checkpoint_with_more_than_linear_layers_gets_no_certificate(tmp_path:
     save_file({name: np.ones(shape) for name, shape in names.items()}, path)
     found = bounds.certify_checkpoint(path, path)
     assert found.certificate is None
-    assert found.reason == "1.weight is no linear layer and no bias of one"
-    with pytest.raises(ValueError, match=r"normed.safetensors: 1.weight is no linear layer"):
+    assert found.reason == "no chain of linear layers: 1.bias is neither a matrix nor a bias of one"
+    with pytest.raises(ValueError, match=r"normed.safetensors: no chain of linear layers: 1.bias"):
         bounds.allocate_certified(path, epsilon=1.0)
     with pytest.raises(ValueError, match="biases must be left out for a path"):
         bounds.allocate_certified(DIGITS, epsilon=1.0, biases=[None] * 3)

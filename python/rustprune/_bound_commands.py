@@ -220,7 +220,10 @@ def certify(
 
 def certify_text(found: CheckpointCertificate) -> Iterator[str]:
     """Yield the lines of a table with a row per tensor that differs."""
-    yield f"{'removed':>12} {'of':>12} {'Frobenius':>10} {'of':>10} {'spectral':>10} {'of':>10}  tensor"
+    if not found.tensors:
+        yield "nothing is removed"
+    else:
+        yield f"{'removed':>12} {'of':>12} {'Frobenius':>10} {'of':>10} {'spectral':>10} {'of':>10}  tensor"
     for it in found.tensors:
         norms = " ".join(
             f"{part[kind].value:>10.4g}"

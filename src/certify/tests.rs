@@ -267,3 +267,112 @@ fn states_that_do_not_fit_are_named() {
         assert!(matches!(error, crate::Error::LengthMismatch { .. }), "{error}");
     }
 }
+
+/// Each output by its definition, through the padded image.
+fn convolved(kernel: &[f64], geometry: &Geometry, x: &[f64]) -> Vec<f64> {
+    let Geometry { kernel: [height, width], groups, stride, dilation, image, padding, circular } = *geometry;
+    let [rows, columns] = image.map(|len| len as isize);
+    let channels = x.len() / (image[0] * image[1]) / groups;
+    let taps = channels * height * width;
+    let outputs = kernel.len() / taps;
+    let [high, wide] = geometry.outputs();
+    let mut values = Vec::new();
+    for output in 0..outputs {
+        for (row, column) in (0..high).flat_map(|row| (0..wide).map(move |column| (row, column))) {
+            let mut sum = 0.0;
+            for tap in 0..taps {
+                let (channel, a, b) = (tap / (height * width), tap / width % height, tap % width);
+                let mut y = (row * stride[0] + a * dilation[0]) as isize - padding[0][0] as isize;
+                let mut z = (column * stride[1] + b * dilation[1]) as isize - padding[1][0] as isize;
+                if circular {
+                    (y, z) = (y.rem_euclid(rows), z.rem_euclid(columns));
+                }
+                if (0..rows).contains(&y) && (0..columns).contains(&z) {
+                    let channel = output / (outputs / groups) * channels + channel;
+                    sum += kernel[output * taps + tap]
+                        * x[(channel * image[0] + y as usize) * image[1] + z as usize];
+                }
+            }
+            values.push(sum);
+        }
+    }
+    values
+}
+
+#[test]
+fn convolutions_are_what_they_are_defined_as() {
+    let numbers = |seed, len| {
+        let mut values = vec![0.0; len];
+        crate::sample::Stream::of_position(seed, 5).normals(0, &mut values);
+        values
+    };
+    for (seed, circular) in (0..24).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let pick = |shift: u64, many: u64| 1 + (seed >> shift) as usize % many as usize;
+        let (groups, kernel, dilation) = (pick(0, 2), [pick(1, 3), 2], [1, pick(2, 2)]);
+        let reach = [0, 1].map(|axis| dilation[axis] * (kernel[axis] - 1));
+        let zeros = [[3, 1], [0, 2]];
+        let geometry = Geometry {
+            kernel,
+            groups,
+            stride: [pick(3, 2), pick(0, 3)],
+            dilation,
+            image: [5, 4],
+            padding: if circular { reach.map(|reach| [reach / 2, reach - reach / 2]) } else { zeros },
+            circular,
+        };
+        let (rows, columns) = (4, 3 * kernel[0] * kernel[1]);
+        let (values, x) = (numbers(seed, rows * columns), numbers(seed + 99, 3 * groups * 20));
+        let bits: Vec<_> = values.iter().map(|value| value.to_bits()).collect();
+        let bias = numbers(seed + 7, rows);
+        let array = [Array {
+            name: "kernel".to_owned(),
+            dtype: crate::dtype::DType::F64,
+            bits: Bits::W64(&bits),
+            kept: None,
+        }];
+        let source = array.as_slice();
+        let matrix = Matrix::new(&source, 0, [rows, columns], None, Part::All).expect("the shapes fit");
+        let layer = weights(matrix, Some(geometry), Some(&bias));
+        assert_eq!((layer.inputs(), layer.check(0).is_ok()), (x.len(), true));
+        let (found, lost) =
+            layer.product(Part::All, &x, true, None, &Switches::default().context()).expect("numbers");
+        let expected = convolved(&values, &geometry, &x);
+        assert_eq!((found.len(), layer.outputs()), (expected.len(), expected.len()));
+        let places = expected.len() / rows;
+        for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((found - expected - bias[at / places]).abs() <= lost.get(), "{geometry:?}");
+        }
+        assert!(lost.get() < 1e-12);
+    }
+}
+
+/// Where a mean cancels, the error says so: the group is (1, 0, 1) less its mean, not what is computed.
+#[test]
+fn errors_of_maps_cover_cancelling_groups() {
+    let far = [1e16, 1.0, -1e16];
+    let cases: [(Map<'_>, f64); 3] = [
+        (Map::Means(vec![Means::adaptive(3, 1)]), 1.0 / 3.0),
+        (
+            Map::Normalization(Normalization {
+                len: 3,
+                centered: true,
+                epsilon: 1e30,
+                gain: None,
+                shift: None,
+            }),
+            0.0,
+        ),
+        (Map::Softmax(Softmax { len: 3, log: true }), 0.0),
+    ];
+    for (map, least) in cases {
+        let (values, error) = map.value(&far);
+        assert!(values.iter().all(|value| value.is_finite()));
+        assert!(error.get() >= least && error.get() < f64::INFINITY, "{map:?} {error:?}");
+    }
+    // Softmax of equal entries is exact to its roundings; their logarithm too.
+    for (log, expected) in [(false, 0.25), (true, -(4.0_f64.ln()))] {
+        let (values, error) = Map::Softmax(Softmax { len: 4, log }).value(&[7.0; 4]);
+        assert!(values.iter().all(|value| (value - expected).abs() <= error.get()));
+        assert!(error.get() < 1e-11);
+    }
+}

@@ -104,7 +104,7 @@ def certify_checkpoint(
     seed : int
         Of their random starts, in [0, 2**64).
     progress : callable, optional
-        Called with the number of tensors done and to do.
+        Called with the number of tensors done and to do, the network one more.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def certify_checkpoint(
             tensors.append(measured(original, mask, delta, seed))
         masks[original.name] = mask
         if progress is not None:
-            progress(done + 1, len(pairs))
+            progress(done + 1, len(pairs) + 1)
     chained, reason = chain_of(originals)
     if reason:
         return CheckpointCertificate(tuple(tensors), None, reason)
@@ -159,6 +159,8 @@ def certify_checkpoint(
         for it, act in zip(chained, acts, strict=True)
     ]
     certificate = certified(chain(layers), radius, None, delta=delta, seed=seed)
+    if progress is not None:
+        progress(len(pairs) + 1, len(pairs) + 1)
     return CheckpointCertificate(tuple(tensors), certificate, "")
 
 

@@ -64,18 +64,22 @@ def chain_of(tensors: Mapping[str, Stored]) -> tuple[list[Stored], str]:
     """
     names = [name for name in sorted(tensors, key=natural) if name.rpartition(".")[2] == "weight"]
     layers = [tensors[name] for name in names if tensors[name].words.ndim >= 2]
+    return layers, next((f"no chain of linear layers: {reason}" for reason in breaks(tensors, layers)), "")
+
+
+def breaks(tensors: Mapping[str, Stored], layers: list[Stored]) -> Iterator[str]:
+    """Yield what speaks against a chain of linear layers."""
+    if not layers:
+        yield "no matrix is named *.weight"
     for layer in layers:
         if layer.words.ndim != 2:
-            return layers, f"{layer.name} is no linear layer: shape {[*layer.words.shape]}"
+            yield f"{layer.name} has shape {[*layer.words.shape]}"
     for one, two in itertools.pairwise(layers):
         if two.words.shape[1] != one.words.shape[0]:
             shapes = [*two.words.shape], [*one.words.shape]
-            return layers, f"{two.name} {shapes[0]} cannot follow {one.name} {shapes[1]}"
+            yield f"{two.name} {shapes[0]} cannot follow {one.name} {shapes[1]}"
     known = {name for it in layers for name in (it.name, bias_name(it))}
-    for name in tensors:
-        if name not in known:
-            return layers, f"{name} is no linear layer and no bias of one"
-    return layers, "" if layers else "no matrix is named *.weight"
+    yield from (f"{name} is neither a matrix nor a bias of one" for name in tensors if name not in known)
 
 
 def bias_name(weights: Stored) -> str:
