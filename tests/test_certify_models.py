@@ -77,7 +77,7 @@ class PreActivation(nn.Module):
         """Return the outputs."""
         branch = self.conv(nn.functional.relu(self.norm(x)))
         both = torch.cat([x + branch, torch.tanh(branch)], 1)
-        pooled = nn.functional.avg_pool2d(both, 2)
+        pooled = nn.functional.avg_pool2d(both, 2) + nn.functional.max_pool2d(both, 2)
         return torch.log_softmax(self.head(torch.cat([pooled.mean((2, 3)), both.mean([-2, -1])], dim=1)), -1)
 
 
@@ -372,6 +372,21 @@ class Doubling(Overwriting):
         return found
 
 
+class Casting(Overwriting):
+    """Asks for another dtype."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs."""
+        return nn.functional.softmax(self.fc(x), -1, dtype=torch.float64)
+
+
+def hooked() -> nn.Module:
+    """Return a layer whose output is changed behind its back."""
+    layer = nn.Linear(3, 3)
+    layer.register_forward_hook(lambda _, __, output: 2 * output)
+    return layer
+
+
 class Mixing(Overwriting):
     """Mixes the examples of a batch."""
 
@@ -404,6 +419,8 @@ class Branching(Overwriting):
         (nn.ReLU(), (3,), "model: expected one layer with weights or more"),
         (nn.Linear(3, 3), (4,), r"weight: expected 3 features, got shape \(4,\)"),
         (Overwriting(), (3,), "add: expected a tensor of which no layer has overwritten the memory"),
+        (Casting(), (3,), "softmax: expected a layer .* got the function softmax"),
+        (hooked(), (3,), "expected a layer without forward hooks"),
         (Doubling(), (3,), "mul: expected a layer .* got the function mul"),
         (Mixing(), (3,), "flip: expected a layer .* got the method flip"),
         (Branching(), (3,), "model: expected what torch.fx can trace"),

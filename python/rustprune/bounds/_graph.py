@@ -188,7 +188,11 @@ class Walk:
                 # Its third argument says whether it is trained.
                 words.pop("training", None)
                 others = others[:1] + others[2:]
-            module = getattr(torch.nn, MODULES[plain])(*others, **words)
+            try:
+                module = getattr(torch.nn, MODULES[plain])(*others, **words)
+            except TypeError as error:
+                # An argument that the module has not.
+                raise unknown(node) from error
             self.writes = plain != name or bool(getattr(module, "inplace", False))
             return applied(self.builder, node.name, module, value)
         if name == "mean":

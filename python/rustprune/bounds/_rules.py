@@ -108,6 +108,8 @@ def applied(builder: Builder, name: str, module: torch.nn.Module, value: Value) 
     kind = kind_of(module)
     if kind not in RULES:
         raise ValueError(f"{name}: expected a layer that section 6.14 has a rule for, got {kind}")
+    if module._forward_hooks:  # noqa: SLF001 - there is no public name
+        raise ValueError(f"{name}: expected a layer without forward hooks, got {module}")
     return RULES[kind](builder, name, module, value)
 
 
