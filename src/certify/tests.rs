@@ -281,16 +281,18 @@ fn convolved(kernel: &[f64], geometry: &Geometry, x: &[f64]) -> Vec<f64> {
         for (row, column) in (0..high).flat_map(|row| (0..wide).map(move |column| (row, column))) {
             let mut sum = 0.0;
             for tap in 0..taps {
-                let (channel, a, b) = (tap / (height * width), tap / width % height, tap % width);
-                let mut y = (row * stride[0] + a * dilation[0]) as isize - padding[0][0] as isize;
-                let mut z = (column * stride[1] + b * dilation[1]) as isize - padding[1][0] as isize;
+                let (channel, down, across) = (tap / (height * width), tap / width % height, tap % width);
+                let mut place = [
+                    (row * stride[0] + down * dilation[0]) as isize - padding[0][0] as isize,
+                    (column * stride[1] + across * dilation[1]) as isize - padding[1][0] as isize,
+                ];
                 if circular {
-                    (y, z) = (y.rem_euclid(rows), z.rem_euclid(columns));
+                    place = [place[0].rem_euclid(rows), place[1].rem_euclid(columns)];
                 }
-                if (0..rows).contains(&y) && (0..columns).contains(&z) {
+                if (0..rows).contains(&place[0]) && (0..columns).contains(&place[1]) {
                     let channel = output / (outputs / groups) * channels + channel;
-                    sum += kernel[output * taps + tap]
-                        * x[(channel * image[0] + y as usize) * image[1] + z as usize];
+                    let line = channel * image[0] + place[0] as usize;
+                    sum += kernel[output * taps + tap] * x[line * image[1] + place[1] as usize];
                 }
             }
             values.push(sum);
