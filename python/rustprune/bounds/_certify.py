@@ -12,7 +12,6 @@ import numpy as np
 from rustprune import _rustprune
 from rustprune._arrays import Batch
 from rustprune._request import number, whole
-from rustprune.bounds._graph import graph_of_model
 from rustprune.bounds._norms import Norm, norm_of
 from rustprune.bounds._steps import chain, linear
 from rustprune.bounds._torch import is_model
@@ -197,6 +196,9 @@ def certify(
     ('certified', True)
     """
     if is_model(weights):
+        # Only those who have torch need it.
+        from rustprune.bounds._graph import graph_of_model
+
         if not isinstance(masks, dict):
             raise TypeError(f"masks must be a dict by names of weights, got {type(masks).__name__}")
         graph = graph_of_model(weights, masks, input_shape)

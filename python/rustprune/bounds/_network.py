@@ -13,7 +13,6 @@ from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork, bound_largest_use
 from rustprune.bounds._activations import parsed
 from rustprune.bounds._files import bias_of, chain_of, read
-from rustprune.bounds._graph import graph_of_model
 from rustprune.bounds._steps import Affine, length
 
 if TYPE_CHECKING:
@@ -242,6 +241,8 @@ class Network:
         >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
         'relu'
         """
+        from rustprune.bounds._graph import graph_of_model
+
         graph = graph_of_model(model, {}, input_shape)
         if not graph.is_chain:
             raise ValueError("model: expected layers that each take what the one before gives, got branches")
