@@ -196,8 +196,7 @@ def certify(
     ('certified', True)
     """
     if is_model(weights):
-        # Only those who have torch need it.
-        from rustprune.bounds._graph import graph_of_model
+        from rustprune.bounds._graph import graph_of_model  # noqa: PLC0415 - only who has torch needs it
 
         if not isinstance(masks, dict):
             raise TypeError(f"masks must be a dict by names of weights, got {type(masks).__name__}")

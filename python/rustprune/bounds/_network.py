@@ -241,7 +241,7 @@ class Network:
         >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
         'relu'
         """
-        from rustprune.bounds._graph import graph_of_model
+        from rustprune.bounds._graph import graph_of_model  # noqa: PLC0415 - only who has torch needs it
 
         graph = graph_of_model(model, {}, input_shape)
         if not graph.is_chain:
