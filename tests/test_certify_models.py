@@ -1,4 +1,7 @@
-"""Certificates of torch models: each rule against its explicit matrix, attacks, and the gap at one input."""
+"""Certificates of torch models: each rule against its explicit matrix, attacks, and the gap at one input.
+
+Long since it holds a model for each kind of rule, whose modules are real ones.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The rule of each torch module (section 6.14 of the theory page): what it adds to a network to certify."""
+"""The rule of each torch module (section 6.14 of the theory page): what it adds to a network to certify.
+
+Long since the table of rules is: one function each, and the table at the end.
+"""
 
 from __future__ import annotations
 
