@@ -5,6 +5,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`ratio`] | how much to prune; the only place where a fraction becomes a count |
+//! | [`activation`] | names and constants of activations |
 //! | [`dtype`] | the float formats and the integer keys that order their values |
 //! | [`source`] | where weights come from, in pieces |
 //! | [`mask`] | how masks lie in memory |
@@ -25,6 +26,7 @@
 //! index is kept first, and across arrays the earlier array. *N:M* keeps N of each M. *Scope* is what competes
 //! for one budget: a row of the matrix view, an array, or everything given.
 
+pub mod activation;
 pub mod bound;
 pub mod certify;
 pub mod checkpoint;

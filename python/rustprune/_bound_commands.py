@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,9 @@ import click
 import numpy as np
 
 from rustprune import _threads, bounds
-from rustprune._checkpoint.output import check_absent
+from rustprune._checkpoint import prune_checkpoint
+from rustprune._checkpoint.files import find
+from rustprune._checkpoint.output import check_absent, check_output
 from rustprune._terminal import PATH, json_option, progress, quiet_option, threads_option
 
 if TYPE_CHECKING:
@@ -211,15 +215,15 @@ def certify(
         found = bounds.certify_checkpoint(
             src, pruned, activation=activation, radius=radius, delta=delta, progress=tell
         )
-    if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=2))
-    elif not quiet:
-        click.echo("\n".join(certify_text(found)))
+    told(found.as_dict(), "\n".join(certify_text(found)), as_json=as_json, quiet=quiet)
 
 
 def certify_text(found: CheckpointCertificate) -> Iterator[str]:
     """Yield the lines of a table with a row per tensor that differs."""
-    yield f"{'removed':>12} {'of':>12} {'Frobenius':>10} {'of':>10} {'spectral':>10} {'of':>10}  tensor"
+    if not found.tensors:
+        yield "nothing is removed"
+    else:
+        yield f"{'removed':>12} {'of':>12} {'Frobenius':>10} {'of':>10} {'spectral':>10} {'of':>10}  tensor"
     for it in found.tensors:
         norms = " ".join(
             f"{part[kind].value:>10.4g}"
@@ -239,48 +243,111 @@ def certify_text(found: CheckpointCertificate) -> Iterator[str]:
 
 
 @click.command()
-@sizes_option
+@click.argument("src", type=PATH, required=False)
+@click.option("--sizes", type=Sizes(), help="Without SRC: inputs, neurons of each hidden layer, outputs.")
 @law_option
 @activation_option
 @click.option("--epsilon", type=float, required=True, help="Margin of the gap.")
 @click.option("--method", type=click.Choice(bounds.METHODS), default="magnitude", show_default=True)
 @click.option(
-    "--delta", type=float, default=0.05, show_default=True, help="Probability that the bound fails."
+    "--delta",
+    type=float,
+    help="Probability that the bound fails: 0.05 by default, or 1e-9 for what cannot be certified of SRC.",
 )
 @radius_option
 @click.option("--inputs", type=float, help="Bound the gap at so many points, instead of all of the ball.")
 @layers_option
+@click.option("--output", type=PATH, metavar="OUT", help="Write the pruned copy of SRC.")
+@click.option("--force", is_flag=True, help="Replace an output that exists.")
 @threads_option
 @json_option
 @quiet_option
+@click.pass_context
 def allocate(
-    sizes: tuple[int, ...],
+    ctx: click.Context,
+    src: Path | None,
+    *,
+    sizes: tuple[int, ...] | None,
     weights: Law,
     activation: str,
-    *,
     epsilon: float,
     method: str,
-    delta: float,
+    delta: float | None,
     radius: float,
     inputs: float | None,
     layers: tuple[int, ...],
+    output: Path | None,
+    force: bool,
     threads: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Split pruning over the layers of a network of independent random weights.
+    """Split pruning over the layers of a network, so that its outputs change by at most EPSILON.
 
-    As many weights as possible go, while with probability 1 - DELTA outputs differ by at most EPSILON.
+    As many weights of SRC as a certificate allows, least magnitudes first, for a checkpoint of linear layers
+    that follow each other in the order of their names; at every input of norm RADIUS or less. Or, with SIZES
+    instead, of a network of independent random weights, with probability 1 - DELTA.
     """
+    if (src is None) == (sizes is None):
+        raise click.UsageError(
+            "expected either SRC or --sizes, got " + ("neither" if src is None else "both")
+        )
+    unused = ["weights", "method", "inputs", "layers"] if src else ["output", "force"]
+    for word in unused:
+        if ctx.get_parameter_source(word) is not click.core.ParameterSource.DEFAULT:
+            option = "--" + word.removesuffix("s" if word == "layers" else "")
+            raise click.UsageError(f"{option} is for a call {'without' if src else 'with'} SRC")
     if threads:
         _threads.set_num_threads(threads)
-    net = bounds.Network.mlp(sizes, weights=weights, activation=activation, pruned=layers or None)
-    found = bounds.allocate(net, epsilon=epsilon, method=method, delta=delta, radius=radius, inputs=inputs)
+    if sizes is not None:
+        net = bounds.Network.mlp(sizes, weights=weights, activation=activation, pruned=layers or None)
+        chance = 0.05 if delta is None else delta
+        split = bounds.allocate(
+            net, epsilon=epsilon, method=method, delta=chance, radius=radius, inputs=inputs
+        )
+        facts = {"counts": split.counts, "sizes": split.sizes, "sparsity": split.sparsity}
+        told(facts | json.loads(split.bound.to_json()), str(split), as_json=as_json, quiet=quiet)
+    elif src is not None:
+        if output is not None:
+            check_output(find(src), src, output, force=force)
+        with progress("certifying", shown=not (as_json or quiet)) as tell:
+            found = bounds.allocate_certified(
+                src,
+                epsilon=epsilon,
+                activation=activation,
+                radius=radius,
+                delta=1e-9 if delta is None else delta,
+                progress=tell,
+            )
+        if output is not None:
+            write(src, output, dict(zip(found.names, found.counts, strict=True)), force=force)
+        told(found.as_dict(), str(found), as_json=as_json, quiet=quiet)
+
+
+def told(facts: dict[str, object], text: str, *, as_json: bool, quiet: bool) -> None:
+    """Print facts as JSON, or their text."""
     if as_json:
-        facts = {"counts": found.counts, "sizes": found.sizes, "sparsity": found.sparsity}
-        click.echo(json.dumps(facts | json.loads(found.bound.to_json()), indent=2))
+        click.echo(json.dumps(facts, indent=2))
     elif not quiet:
-        click.echo(str(found))
+        click.echo(text)
+
+
+def write(src: Path, out: Path, counts: dict[str, int], *, force: bool) -> None:
+    """Write a copy of a checkpoint of which so many entries of each tensor are pruned.
+
+    Tensor by tensor in a copy that lies beside it until it is whole, since a request has one number for all.
+    """
+    *others, (last, last_count) = counts.items()
+    with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}.rustprune-") as folder:
+        copy, current = Path(folder) / src.name, src
+        for name, count in others:
+            target = ["re:" + re.escape(name) + "$"]
+            if current is src:
+                prune_checkpoint(src, copy, count=count, targets=target)
+                current = copy
+            else:
+                prune_checkpoint(copy, in_place=True, count=count, targets=target)
+        prune_checkpoint(current, out, count=last_count, targets=["re:" + re.escape(last) + "$"], force=force)
 
 
 def bound_text(found: BoundEstimate, methods: tuple[str, ...]) -> Iterator[str]:

@@ -2,17 +2,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeAlias, TypedDict, final
 
-from numpy import float64, uint8, uint32, uint64, unsignedinteger
+from numpy import float64, int64, uint8, uint32, uint64, unsignedinteger
 from numpy.typing import NDArray
 
 __all__ = [
     "BoundNetwork",
     "Checkpoint",
     "__version__",
-    "activation_data",
-    "adaptive_pool_norm",
     "apply",
-    "average_pool_norm",
     "bound_allocate",
     "bound_chance",
     "bound_classical",
@@ -36,7 +33,6 @@ __all__ = [
     "get_num_threads",
     "lamp_counts",
     "lamp_scores",
-    "max_pool_norm",
     "norms",
     "num_pruned",
     "prune",
@@ -54,36 +50,72 @@ _Promise: TypeAlias = tuple[float, str, float | None]
 _PartOf: TypeAlias = tuple[str, str, NDArray[unsignedinteger], NDArray[uint8] | None, int | None, str]
 # delta, slack, number and seed of random starts
 _Starts: TypeAlias = tuple[float, float, int, int]
-# name, dtype, bits, shape, mask, row_len of a packed mask, bias, activation, its parameter
-_Linear: TypeAlias = tuple[
-    str,
-    str,
-    NDArray[unsignedinteger],
-    tuple[int, int],
-    NDArray[uint8] | None,
-    int | None,
-    NDArray[float64] | None,
-    str,
-    float | None,
-]
-# Lipschitz constant, norm of the value at 0, largest norm of a value
-_Map: TypeAlias = tuple[float, float, float]
-# The same of a convolution, with its groups, stride and dilation, its domain and size, and its places
-_Convolution: TypeAlias = tuple[
-    str,
-    str,
-    NDArray[unsignedinteger],
-    tuple[int, int, int, int],
-    NDArray[uint8] | None,
-    int | None,
-    tuple[int, tuple[int, int], tuple[int, int]],
-    tuple[str, tuple[int, int]],
-    NDArray[float64] | None,
-    int | None,
-    tuple[str, float | None],
-]
-# a list is a branch whose value is added to its input
-_Layer: TypeAlias = _Linear | _Convolution | _Map | list[_Layer]
+
+# A convolution in images of one size
+class _Geometry(TypedDict):
+    kernel: tuple[int, int]
+    groups: int
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    image: tuple[int, int]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    circular: bool
+
+class _Affine(TypedDict):
+    name: str
+    dtype: str
+    weights: NDArray[unsignedinteger]
+    shape: tuple[int, int]
+    mask: NDArray[uint8] | None
+    row_len: int | None
+    bias: NDArray[float64] | None
+    roundings: int
+    bias_error: float
+    geometry: _Geometry | None
+    activation: tuple[str, float | None]
+
+class _Activation(TypedDict):
+    activation: tuple[str, float | None]
+
+class _Copies(TypedDict):
+    copies: NDArray[int64]
+
+# of each axis length, size, stride, dilation, padding and number of windows
+class _Maxima(TypedDict):
+    maxima: list[tuple[int, ...]]
+
+# of each axis length, size, stride and padding; whether padding counts
+class _Means(TypedDict):
+    means: tuple[list[tuple[int, ...]], bool]
+
+# of each axis length and number of means
+class _AdaptiveMeans(TypedDict):
+    adaptive_means: list[tuple[int, int]]
+
+class _Scale(TypedDict):
+    factors: NDArray[float64]
+    shifts: NDArray[float64]
+    roundings: int
+    shift_error: float
+
+class _Normalization(TypedDict):
+    len: int
+    centered: bool
+    epsilon: float
+    gain: NDArray[float64] | None
+    shift: NDArray[float64] | None
+
+# entries of a group, whether the logarithm is taken
+class _Softmax(TypedDict):
+    softmax: tuple[int, bool]
+
+class _Join(TypedDict):
+    join: str
+
+_Map: TypeAlias = (
+    _Activation | _Copies | _Maxima | _Means | _AdaptiveMeans | _Scale | _Normalization | _Softmax | _Join
+)
+_Layer: TypeAlias = _Affine | _Map
 # norms of the weights, of their kept and of their removed part; norms of the states; gap; rule
 _Step: TypeAlias = tuple[tuple[_Promise, _Promise, _Promise] | None, float, float, float, str]
 
@@ -153,7 +185,8 @@ def conv_norm(
     starts: _Starts,
 ) -> _Promise: ...
 def certify(
-    layers: list[_Layer],
+    inputs: int,
+    layers: list[tuple[_Layer, list[int]]],
     radius: float,
     center: NDArray[float64] | None,
     joint: bool,
@@ -164,10 +197,6 @@ def certify(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> tuple[_Promise, list[_Step]]: ...
-def max_pool_norm(axes: list[tuple[int, int, int]]) -> float: ...
-def average_pool_norm(axes: list[tuple[int, int, int, int, int]], count_padding: bool) -> float: ...
-def adaptive_pool_norm(axes: list[tuple[int, int]]) -> float: ...
-def activation_data(name: str, parameter: float | None) -> tuple[float, float]: ...
 def num_pruned(n: int, ratio: float) -> int: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...

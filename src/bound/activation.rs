@@ -1,7 +1,6 @@
 //! What the bounds need of an activation (Definition 1.4).
 
-use std::f64::consts::LN_2;
-
+use crate::activation;
 use crate::error::{Error, Result};
 
 /// Numbers of an activation. Its slopes lie in `[lowest, lipschitz]`.
@@ -22,7 +21,7 @@ pub struct Activation {
     pub homogeneous: bool,
 }
 
-/// Added to constants that were rounded to 15 digits.
+/// Taken from the lowest slope of one of them, which was rounded to 15 digits.
 const ROUND_UP: f64 = 1e-9;
 
 impl Activation {
@@ -39,34 +38,35 @@ impl Activation {
     /// # Errors
     /// [`Error::UnknownActivation`], [`Error::OutOfRange`] for the parameter.
     pub fn named(name: &str, parameter: f64) -> Result<Self> {
-        let monotone = |lipschitz, at_zero, lowest| Self {
-            lipschitz,
-            at_zero,
-            lowest,
+        use activation::Activation as Known;
+        let known = Known::from_name(name, Some(parameter))
+            .ok_or_else(|| Error::UnknownActivation { name: name.to_owned() })?;
+        let plain = Self {
+            lipschitz: known.lipschitz(),
+            at_zero: known.at_zero(),
+            lowest: 0.0,
             homogeneous: false,
             ..Self::IDENTITY
         };
-        Ok(match name {
-            "identity" | "linear" => Self::IDENTITY,
-            "relu" => Self::RELU,
+        Ok(match known {
+            Known::Identity => Self::IDENTITY,
+            Known::Relu => Self::RELU,
             // Cut off above, which loses nothing but that it is homogeneous.
-            "relu6" => Self { homogeneous: false, ..Self::RELU },
-            "hardtanh" | "tanh" | "softsign" => monotone(1.0, 0.0, 0.0),
-            "leaky_relu" => Self::leaky_relu(parameter)?,
-            "gelu" => Self::gated(1.128_904_145_185_155),
-            "gelu_tanh" => Self::gated(1.128_993_068_658_772),
-            "silu" => Self::gated(1.099_839_320_128_867),
-            "mish" => monotone(1.088_498_161_251_728 + ROUND_UP, 0.0, -0.112_526_122_389_463 - ROUND_UP),
-            "sigmoid" => monotone(0.25, 0.5, 0.0),
-            "softplus" => monotone(1.0, LN_2, 0.0),
-            "elu" => monotone(
-                Error::check_range("activation parameter", parameter, 0.0, f64::MAX)?.max(1.0),
-                0.0,
-                0.0,
-            ),
-            "selu" => monotone(1.758_099_340_847_377 + ROUND_UP, 0.0, 0.0),
-            "hardswish" => monotone(1.5, 0.0, -0.5),
-            _ => return Err(Error::UnknownActivation { name: name.to_owned() }),
+            Known::Relu6 => Self { homogeneous: false, ..Self::RELU },
+            Known::LeakyRelu { slope } => Self::leaky_relu(slope)?,
+            Known::Gelu | Known::GeluTanh | Known::Silu => plain.gated(),
+            Known::Mish => Self { lowest: -0.112_526_122_389_463 - ROUND_UP, ..plain },
+            Known::Hardswish => Self { lowest: -0.5, ..plain },
+            Known::Elu { alpha } => {
+                Error::check_range("activation parameter", alpha, 0.0, f64::MAX)?;
+                plain
+            }
+            Known::Hardtanh
+            | Known::Tanh
+            | Known::Softsign
+            | Known::Sigmoid
+            | Known::Softplus
+            | Known::Selu => plain,
         })
     }
 
@@ -82,9 +82,8 @@ impl Activation {
     }
 
     /// Slopes at `u` and `-u` add up to one, as those of `u P(u)` do for a symmetric distribution function `P`.
-    fn gated(lipschitz: f64) -> Self {
-        let lipschitz = lipschitz + ROUND_UP;
-        let half = f64::midpoint(1.0, ((lipschitz - 1.0) / lipschitz).powi(2));
-        Self { lipschitz, half, lowest: 1.0 - lipschitz, homogeneous: false, ..Self::IDENTITY }
+    fn gated(self) -> Self {
+        let half = f64::midpoint(1.0, ((self.lipschitz - 1.0) / self.lipschitz).powi(2));
+        Self { half, lowest: 1.0 - self.lipschitz, ..self }
     }
 }

@@ -1,9 +1,10 @@
-//! The states of both networks at the centre of the ball, as computed, and how far they are from the exact ones.
+//! The states of both networks at the centre of the ball, as computed, and how far they are from the exact ones (6.16).
 
-use crate::certify::{Activation, Weights};
+use crate::certify::map::activated;
+use crate::certify::{Activation, Map, Weights};
 use crate::error::Result;
-use crate::norm::round::{TINY, Up, gamma, lane_roundings};
-use crate::norm::{Matrix, Part, multiply};
+use crate::norm::Part;
+use crate::norm::round::{U, Up, exponent, power_of_two};
 use crate::parallel::Context;
 
 /// A computed vector, and a bound of its distance to the exact one.
@@ -24,7 +25,7 @@ pub(crate) fn norm(values: impl Iterator<Item = f64> + Clone, weights: Option<&[
     if largest.get() == 0.0 || largest.get() == f64::INFINITY {
         return largest;
     }
-    let scale = crate::norm::round::power_of_two(crate::norm::round::exponent(largest.get()));
+    let scale = power_of_two(exponent(largest.get()));
     let square: Up = all.map(|value| value.over(scale)).map(|value| value * value).sum();
     square.sqrt() * Up::new(scale)
 }
@@ -47,16 +48,16 @@ impl State {
         difference + self.error + other.error
     }
 
-    /// At least the norm of the product of a matrix of that norm with the exact vector.
+    /// At least the norm of what the removed part, of that norm, makes of the exact vector.
     pub fn image(
         &self,
-        matrix: &Matrix<'_>,
-        spectral: Up,
+        layer: &Weights<'_>,
+        removed: Up,
         weights: Option<&[f64]>,
         ctx: &Context<'_>,
     ) -> Result<Up> {
-        let (product, lost) = product(matrix, &self.values, None, weights, ctx)?;
-        Ok(norm(product.iter().copied(), weights) + lost + spectral * self.error)
+        let (product, lost) = layer.product(Part::Removed, &self.values, false, weights, ctx)?;
+        Ok(norm(product.iter().copied(), weights) + lost + removed * self.error)
     }
 
     /// The state behind a layer whose part that counts has that norm.
@@ -69,40 +70,33 @@ impl State {
         weights: Option<&[f64]>,
         ctx: &Context<'_>,
     ) -> Result<Self> {
-        let (product, lost) = product(&layer.matrix.part(part), &self.values, layer.bias, weights, ctx)?;
-        let (values, errors): (Vec<_>, Vec<_>) = product.into_iter().map(|z| activation.value(z)).unzip();
-        let evaluation = norm(errors.into_iter().map(above), weights);
+        let (product, lost) = layer.product(part, &self.values, true, weights, ctx)?;
+        let (values, evaluation) = activated(activation, product.into_iter(), weights);
         let lipschitz = Up::new(activation.lipschitz());
         Ok(Self { values, error: lipschitz * (spectral * self.error + lost) + evaluation })
+    }
+
+    /// The state behind a map of that Lipschitz constant.
+    pub fn mapped(&self, map: &Map<'_>, lipschitz: Up) -> Self {
+        let (values, evaluation) = map.value(&self.values);
+        Self { values, error: lipschitz * self.error + evaluation }
+    }
+
+    /// The sum of two states.
+    pub fn plus(&self, other: &Self) -> Self {
+        let values: Vec<_> = self.values.iter().zip(&other.values).map(|(a, b)| a + b).collect();
+        let lost = Up::new(2.0 * U) * norm(values.iter().copied(), None);
+        Self { values, error: self.error + other.error + lost }
+    }
+
+    /// Two states side by side.
+    pub fn beside(&self, other: &Self) -> Self {
+        let values = [self.values.as_slice(), &other.values].concat();
+        Self { values, error: self.error.hypot(other.error) }
     }
 }
 
 /// At least the magnitude that a rounded number has; 0 is exact.
 fn above(value: f64) -> f64 {
     if value == 0.0 { 0.0 } else { value.abs().next_up() }
-}
-
-/// The computed `A x + b`, and at least the weighted norm of its error: `gamma (|A| |x| + |b|)`, and underflow.
-fn product(
-    matrix: &Matrix<'_>,
-    x: &[f64],
-    bias: Option<&[f64]>,
-    weights: Option<&[f64]>,
-    ctx: &Context<'_>,
-) -> Result<(Vec<f64>, Up)> {
-    if x.iter().all(|&x| x == 0.0) {
-        // Exactly the bias.
-        return Ok((bias.map_or_else(|| vec![0.0; matrix.rows()], <[f64]>::to_vec), Up::ZERO));
-    }
-    let magnitudes: Vec<_> = x.iter().map(|x| x.abs()).collect();
-    let mut values = multiply(matrix, x, ctx)?;
-    let mut sizes = multiply(&matrix.absolute(), &magnitudes, ctx)?;
-    for (at, bias) in bias.unwrap_or_default().iter().enumerate() {
-        values[at] += bias;
-        sizes[at] += bias.abs();
-    }
-    let roundings = lane_roundings(x.len()) + 2;
-    let sizes = norm(sizes.into_iter(), weights).grown(roundings);
-    let underflow = norm(std::iter::repeat_n(TINY * x.len() as f64, values.len()), weights);
-    Ok((values, gamma(roundings) * sizes + underflow))
 }

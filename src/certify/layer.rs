@@ -1,74 +1,104 @@
-//! The layers that a certificate can be made for.
+//! The networks that a certificate can be made for: layers, and which states each of them takes.
 
-use crate::certify::Activation;
-use crate::norm::{Convolution, Domain, Matrix};
+use crate::certify::{Activation, Map, Weights};
+use crate::error::{Error, Result};
 
-/// A layer with weights, or one without.
+/// A network as a graph of layers. State 0 is its input, state `n + 1` what layer `n` gives, the last one its output.
+#[derive(Clone)]
+pub struct Network<'a> {
+    /// How many numbers it takes.
+    pub inputs: usize,
+    /// Its layers, each after those whose states it takes.
+    pub nodes: Vec<Node<'a>>,
+}
+
+/// A layer, and the states it takes.
+#[derive(Clone)]
+pub struct Node<'a> {
+    /// What it does.
+    pub layer: Layer<'a>,
+    /// The numbers of the states: one, or at least one where they are joined.
+    pub inputs: Vec<usize>,
+}
+
+/// What is done to a state, or to several.
 #[derive(Clone)]
 pub enum Layer<'a> {
     /// `act(W x + b)`, of which the mask prunes a part of `W`.
-    Linear {
-        /// The weights, `(outputs, inputs)`, with their mask.
-        weights: Weights<'a>,
-        /// What follows.
-        activation: Activation,
-    },
-    /// `act(W * x + b)`, a convolution of which the mask prunes a part of `W`.
-    Convolution {
-        /// The weights with their mask, `(outputs, inputs / groups * height * width)`, and their geometry.
-        conv: Convolution<'a>,
-        /// The inputs it is bounded for.
-        domain: Domain,
-        /// One number per output channel, or none.
-        bias: Option<&'a [f64]>,
-        /// Places of an output channel; needed where there is a bias, or a value of the activation at 0 or a bound
-        /// of its values.
-        places: Option<usize>,
-        /// What follows.
-        activation: Activation,
-    },
+    Affine(Box<Weights<'a>>, Activation),
     /// A layer whose two forms are the same (6.14).
-    Map(Map),
-    /// `x + g(x)` for a network `g` (6.14).
-    Residual(Vec<Layer<'a>>),
+    Map(Map<'a>),
+    /// The sum of states, as at the end of a residual branch (6.14).
+    Sum,
+    /// States side by side (6.14).
+    Concatenation,
 }
 
-impl<'a> Layer<'a> {
-    /// Layers with weights, those of branches among them.
-    pub(crate) fn num_weighted(layers: &[Self]) -> usize {
-        let of = |layer: &Self| match layer {
-            Self::Linear { .. } | Self::Convolution { .. } => 1,
-            Self::Map(_) => 0,
-            Self::Residual(branch) => Self::num_weighted(branch),
-        };
-        layers.iter().map(of).sum()
+impl<'a> Network<'a> {
+    /// Layers that each take what the one before gives.
+    #[must_use]
+    pub fn chain(inputs: usize, layers: Vec<Layer<'a>>) -> Self {
+        let node = |(at, layer)| Node { layer, inputs: vec![at] };
+        Self { inputs, nodes: layers.into_iter().enumerate().map(node).collect() }
     }
 
-    /// The weights of a linear layer.
-    pub(crate) fn linear(&self) -> Option<&Weights<'a>> {
-        match self {
-            Self::Linear { weights, .. } => Some(weights),
-            Self::Convolution { .. } | Self::Map(_) | Self::Residual(_) => None,
+    /// How many layers have weights.
+    pub(crate) fn num_weighted(&self) -> usize {
+        self.nodes.iter().filter(|node| matches!(node.layer, Layer::Affine(..))).count()
+    }
+
+    /// For each state the last layer that takes it, and how many do.
+    pub(crate) fn uses(&self) -> Vec<(usize, usize)> {
+        let mut uses = vec![(0, 0); self.nodes.len() + 1];
+        for (number, node) in self.nodes.iter().enumerate() {
+            for &state in &node.inputs {
+                uses[state] = (number, uses[state].1 + 1);
+            }
         }
+        uses
+    }
+
+    /// The lengths of all states.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] where neighbours or biases do not fit; [`Error::NanEntry`] for a NaN in a bias;
+    /// [`Error::NotAllowed`] for a geometry that is none.
+    ///
+    /// # Panics
+    /// If a layer takes a state that is not before it, or none, or many without joining them.
+    pub(crate) fn lengths(&self) -> Result<Vec<usize>> {
+        let mut lengths = vec![self.inputs];
+        for (number, Node { layer, inputs }) in self.nodes.iter().enumerate() {
+            assert!(!inputs.is_empty() && inputs.iter().all(|&state| state <= number), "states come first");
+            assert!(inputs.len() == 1 || matches!(layer, Layer::Sum | Layer::Concatenation), "one state");
+            let fits = |what, expected, got| fits(number, what, expected, got);
+            let first = lengths[inputs[0]];
+            lengths.push(match layer {
+                Layer::Affine(weights, _) => {
+                    weights.check(number)?;
+                    fits("inputs", weights.inputs(), first)?;
+                    weights.outputs()
+                }
+                Layer::Map(map) => map.outputs(number, first)?,
+                Layer::Sum => {
+                    inputs.iter().try_for_each(|&state| fits("terms", first, lengths[state]))?;
+                    first
+                }
+                Layer::Concatenation => inputs.iter().map(|&state| lengths[state]).sum(),
+            });
+        }
+        Ok(lengths)
     }
 }
 
-/// The weights of a layer and its bias.
-#[derive(Clone)]
-pub struct Weights<'a> {
-    /// The weights and the mask; which part counts does not matter.
-    pub matrix: Matrix<'a>,
-    /// One number per output, or none.
-    pub bias: Option<&'a [f64]>,
+/// An error that names the layer where lengths differ.
+pub(crate) fn fits(layer: usize, what: &'static str, expected: usize, got: usize) -> Result<()> {
+    let name = format!("layer {layer}");
+    if expected == got { Ok(()) } else { Err(Error::LengthMismatch { name, what, expected, got }) }
 }
 
-/// A layer without pruned weights, by what bounds it (6.14).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Map {
-    /// At least its Lipschitz constant.
-    pub lipschitz: f64,
-    /// At least the norm of its value at 0.
-    pub at_zero: f64,
-    /// At least the norm of any value; infinity where there is no bound.
-    pub largest: f64,
+/// An error that names the first NaN.
+pub(crate) fn no_nan(name: &str, values: &[f64]) -> Result<()> {
+    let index = values.iter().position(|value| value.is_nan());
+    index.map_or(Ok(()), |index| Err(Error::NanEntry { name: name.to_owned(), index }))
 }

@@ -5,25 +5,33 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `activation` | Def. 1.4: Lipschitz constants, values with their errors |
-//! | `balance` | Prop. 6.15: diagonal weights, powers of two |
-//! | `center` | the states at the centre of the ball, with forward errors |
+//! | `layer` | networks as graphs of layers, and their lengths |
+//! | `affine` | matrices and convolutions: norms and products |
+//! | `map`, `normalization`, `pool` | 6.14: layers without weights |
+//! | `activation` | values of activations with their errors |
+//! | `center` | the states at the centre of the ball, with forward errors (6.16) |
+//! | `ball` | Theorem 5 and 6.14 for one layer |
 //! | `network` | Theorem 5, layer by layer |
-//! | `pool` | 6.14: maxima and means over windows |
-//! | `layer` | the layers, and the rules of 6.14 for those without weights |
+//! | `balance` | Prop. 6.15: diagonal weights, powers of two |
 
 mod activation;
+mod affine;
 mod balance;
+mod ball;
 mod center;
-mod erf;
 mod layer;
+mod map;
 mod network;
+mod normalization;
 mod pool;
 
-pub use activation::Activation;
-pub use layer::{Layer, Map, Weights};
+pub use crate::activation::Activation;
+pub use affine::{Geometry, Weights};
+pub use layer::{Layer, Network, Node};
+pub use map::{Map, Scale};
 pub use network::{Certificate, Options, Step, certify};
-pub use pool::{Means, Window, average_pool, max_pool};
+pub use normalization::{Normalization, Softmax};
+pub use pool::{Maxima, Means, Window};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! Theorem 5: the gap of two networks, layer by layer.
 
 use crate::certify::balance::{Diagonals, balance, weights};
-use crate::certify::center::{State, norm};
-use crate::certify::{Activation, Layer, Map, Weights};
+use crate::certify::ball::{Ball, Passed};
+use crate::certify::layer::{fits, no_nan};
+use crate::certify::{Layer, Network};
 use crate::error::{Error, Result};
 use crate::norm::round::Up;
-use crate::norm::{By, Convolution, Kind, Norm, Part, Settings, conv_norm, joint_norm, spectral};
+use crate::norm::{Kind, Norm, Settings};
 use crate::parallel::Context;
 
 /// What is asked of a certificate.
@@ -55,16 +56,25 @@ pub struct Certificate {
 ///
 /// # Errors
 /// [`Error::LengthMismatch`] where neighbours, biases or the centre do not fit; [`Error::NotAllowed`] for a radius
-/// that is negative or NaN; as [`spectral`].
-pub fn certify(layers: &[Layer<'_>], options: Options<'_>, ctx: &Context<'_>) -> Result<Certificate> {
-    check(layers, options)?;
-    let runs = if options.sweeps > 0 { 2.0 } else { 1.0 };
+/// that is negative or NaN, or a geometry that is none; as [`crate::norm::spectral`].
+pub fn certify(network: &Network<'_>, options: Options<'_>, ctx: &Context<'_>) -> Result<Certificate> {
+    if options.radius.is_nan() || options.radius < 0.0 {
+        return Err(Error::NotAllowed { parameter: "radius", expected: "at least 0", got: options.radius });
+    }
+    if let Some(center) = options.center {
+        no_nan("center", center)?;
+        fits(0, "inputs", network.inputs, center.len())?;
+    }
+    let lengths = network.lengths()?;
     let mut settings = options.settings;
-    settings.random.delta /= runs * 4.0 * Layer::num_weighted(layers).max(1) as f64;
+    let runs = if options.sweeps > 0 { 2.0 } else { 1.0 };
+    settings.random.delta /= runs * 4.0 * network.num_weighted().max(1) as f64;
     let options = Options { settings, ..options };
-    let mut best = run(layers, &balance(layers, 0, ctx)?, options, ctx)?;
-    if options.sweeps > 0 {
-        let other = run(layers, &balance(layers, options.sweeps, ctx)?, options, ctx)?;
+    let mut norms = vec![None; network.nodes.len()];
+    let mut best = run(network, &balance(network, &lengths, 0, ctx)?, &mut norms, options, ctx)?;
+    let diagonals = balance(network, &lengths, options.sweeps, ctx)?;
+    if diagonals.iter().any(|diagonal| weights(diagonal).is_some()) {
+        let other = run(network, &diagonals, &mut norms, options, ctx)?;
         let delta = best.epsilon.kind.delta().unwrap_or(0.0) + other.epsilon.kind.delta().unwrap_or(0.0);
         if other.epsilon.value < best.epsilon.value {
             best = other;
@@ -78,289 +88,49 @@ fn kind(delta: f64) -> Kind {
     if delta > 0.0 { Kind::Probabilistic { delta: delta.next_up() } } else { Kind::Certified }
 }
 
-fn check(layers: &[Layer<'_>], options: Options<'_>) -> Result<()> {
-    if options.radius.is_nan() || options.radius < 0.0 {
-        return Err(Error::NotAllowed { parameter: "radius", expected: "at least 0", got: options.radius });
-    }
-    if let Some(center) = options.center {
-        no_nan("center", center)?;
-        if let Some(weights) = layers.first().and_then(Layer::linear) {
-            fits(0, "inputs", weights.matrix.columns(), center.len())?;
-        }
-    }
-    check_layers(layers)
-}
-
-fn fits(layer: usize, what: &'static str, expected: usize, got: usize) -> Result<()> {
-    let name = format!("layer {layer}");
-    if expected == got { Ok(()) } else { Err(Error::LengthMismatch { name, what, expected, got }) }
-}
-
-fn no_nan(name: &str, values: &[f64]) -> Result<()> {
-    let index = values.iter().position(|value| value.is_nan());
-    index.map_or(Ok(()), |index| Err(Error::NanEntry { name: name.to_owned(), index }))
-}
-
-fn check_layers(layers: &[Layer<'_>]) -> Result<()> {
-    let mut width = None;
-    for (number, layer) in layers.iter().enumerate() {
-        let (rows, bias) = match layer {
-            Layer::Linear { weights: Weights { matrix, bias }, .. } => {
-                fits(number, "inputs", width.unwrap_or(matrix.columns()), matrix.columns())?;
-                (matrix.rows(), *bias)
-            }
-            Layer::Convolution { conv, bias, .. } => (conv.matrix.rows(), *bias),
-            Layer::Residual(branch) => {
-                check_layers(branch)?;
-                (0, None)
-            }
-            Layer::Map(_) => (0, None),
-        };
-        if let Some(bias) = bias {
-            fits(number, "numbers of its bias", rows, bias.len())?;
-            no_nan(&format!("bias of layer {number}"), bias)?;
-        }
-        width = layer.linear().map(|weights| weights.matrix.rows());
-    }
-    Ok(())
-}
-
+/// One certificate; `plain` keeps the norms of layers with no weights beside them from run to run.
 fn run(
-    layers: &[Layer<'_>],
+    network: &Network<'_>,
     diagonals: &Diagonals,
+    plain: &mut [Option<[Norm; 3]>],
     options: Options<'_>,
     ctx: &Context<'_>,
 ) -> Result<Certificate> {
-    let mut ball = Ball::new(layers, options);
-    let mut steps = Vec::new();
-    ball.walk(layers, diagonals, options, &mut steps, ctx)?;
-    let epsilon = Norm { value: ball.gap.get(), kind: kind(ball.delta) };
-    Ok(Certificate { epsilon, steps })
-}
-
-/// What is known of the states of both networks over the ball.
-struct Ball {
-    /// The states at the centre; without them the centre stands for 0.
-    center: Option<[State; 2]>,
-    /// At least how far the states of each network are from those at the centre.
-    moved: [Up; 2],
-    /// At least the norms of the states.
-    size: [Up; 2],
-    /// At least the norm of the difference of the states.
-    gap: Up,
-    /// The probability that a norm used was too low.
-    delta: f64,
-}
-
-impl Ball {
-    fn new(layers: &[Layer<'_>], options: Options<'_>) -> Self {
-        let center = match (options.center, layers.first()) {
-            (Some(center), _) => Some(center.to_vec()),
-            (None, Some(Layer::Linear { weights, .. })) => Some(vec![0.0; weights.matrix.columns()]),
-            (None, _) => None,
-        };
-        let center = center.map(State::exact);
-        let radius = Up::new(options.radius);
-        let size = center.as_ref().map_or(Up::ZERO, |center| center.norm(None)) + radius;
-        Self {
-            center: center.map(|center| [center.clone(), center]),
-            moved: [radius; 2],
-            size: [size; 2],
-            gap: Up::ZERO,
-            delta: 0.0,
-        }
-    }
-
-    /// Goes through layers, and adds a step for each.
-    fn walk(
-        &mut self,
-        layers: &[Layer<'_>],
-        diagonals: &Diagonals,
-        options: Options<'_>,
-        steps: &mut Vec<Step>,
-        ctx: &Context<'_>,
-    ) -> Result<()> {
-        for (layer, pair) in layers.iter().zip(diagonals.windows(2)) {
-            let step = match layer {
-                Layer::Linear { weights: own, activation } => {
-                    self.linear(own, *activation, [weights(&pair[0]), weights(&pair[1])], options, ctx)?
+    let center = options.center.map_or_else(|| vec![0.0; network.inputs], <[f64]>::to_vec);
+    let mut states = vec![Some(Ball::new(center, options.radius))];
+    let uses = network.uses();
+    let (mut steps, mut delta) = (Vec::new(), 0.0);
+    let mut epsilon = 0.0;
+    for (number, node) in network.nodes.iter().enumerate() {
+        let inputs: Vec<_> = node.inputs.iter().filter_map(|&state| states[state].as_ref()).collect();
+        let mut found = None;
+        let (ball, rule) = match &node.layer {
+            Layer::Affine(layer, activation) => {
+                let sides = [node.inputs[0], number + 1].map(|state| weights(&diagonals[state]));
+                let norms = match plain[number] {
+                    Some(norms) if sides == [None; 2] => norms,
+                    _ => layer.norms(sides, options.settings, ctx)?,
+                };
+                if sides == [None; 2] {
+                    plain[number] = Some(norms);
                 }
-                Layer::Convolution { conv, domain, bias, places, activation } => {
-                    let norm = |part| {
-                        let conv = Convolution { matrix: conv.matrix.part(part), ..*conv };
-                        conv_norm(&conv, *domain, By::Best, options.settings, ctx)
-                    };
-                    let norms = [norm(Part::All)?, norm(Part::Kept)?, norm(Part::Removed)?];
-                    self.convolution(norms, conv.matrix.rows(), *bias, *places, *activation)
-                }
-                Layer::Map(map) => self.map(map),
-                Layer::Residual(branch) => self.residual(branch, options, steps, ctx)?,
-            };
-            steps.push(step);
-        }
-        Ok(())
-    }
-
-    /// The state plus that of a branch, which starts from the norms of the state.
-    fn residual(
-        &mut self,
-        layers: &[Layer<'_>],
-        options: Options<'_>,
-        steps: &mut Vec<Step>,
-        ctx: &Context<'_>,
-    ) -> Result<Step> {
-        let mut branch = Self { center: None, moved: self.size, size: self.size, gap: self.gap, delta: 0.0 };
-        branch.walk(layers, &balance(layers, 0, ctx)?, options, steps, ctx)?;
-        self.delta += branch.delta;
-        self.center = None;
-        self.size = [0, 1].map(|side| self.size[side] + branch.size[side]);
-        self.moved = self.size;
-        self.gap = self.gap + branch.gap;
-        self.meet();
-        Ok(self.step(None, "residual"))
-    }
-
-    fn step(&self, norms: Option<[Norm; 3]>, rule: &'static str) -> Step {
-        let [state, pruned_state] = self.size.map(Up::get);
-        Step { norms, state, pruned_state, gap: self.gap.get(), rule }
-    }
-
-    /// A norm that the certificate rests on.
-    fn trust(&mut self, norm: Norm) -> Up {
-        self.delta += norm.kind.delta().unwrap_or(0.0);
-        Up::new(norm.value)
-    }
-
-    fn linear(
-        &mut self,
-        layer: &Weights<'_>,
-        activation: Activation,
-        [before, after]: [Option<&[f64]>; 2],
-        options: Options<'_>,
-        ctx: &Context<'_>,
-    ) -> Result<Step> {
-        let of_part = |part| layer.matrix.part(part).balanced(after, before);
-        let mut norms = [Norm { value: 0.0, kind: Kind::Certified }; 3];
-        for (norm, part) in norms.iter_mut().zip([Part::All, Part::Kept, Part::Removed]) {
-            *norm = spectral(&of_part(part), options.settings, ctx)?;
-        }
-        let [whole, kept, removed] = norms.map(|norm| self.trust(norm));
-
-        let removed_matrix = layer.matrix.part(Part::Removed);
-        let mut sides = [Up::ZERO; 2];
-        for (side, other) in [(0, kept), (1, whole)] {
-            let direct = removed * self.size[side];
-            let through_center = match &self.center {
-                Some(center) => {
-                    center[side].image(&removed_matrix, removed, after, ctx)? + removed * self.moved[side]
-                }
-                None => direct,
-            };
-            sides[side] = other * self.gap + direct.min(through_center);
-        }
-        let mut linear = Best { value: sides[0], rule: "original" };
-        linear.or(sides[1], "pruned");
-        if options.joint && self.gap.get() > 0.0 && removed.get() > 0.0 && linear.value.get() < f64::INFINITY
-        {
-            let [gap, size] = [self.gap, self.size[0]].map(Up::get);
-            let joint = joint_norm(&of_part(Part::Kept), gap, size, options.settings, ctx)?;
-            linear.or(self.trust(joint), "joint");
-        }
-
-        let lipschitz = Up::new(activation.lipschitz());
-        let outputs = layer.matrix.rows();
-        let ones = norm(std::iter::repeat_n(1.0, outputs), after);
-        let (largest, spread) = activation.range();
-        let [largest, spread] = [largest, spread].map(|value| Up::new(value) * ones);
-        let bias = layer.bias.map_or(Up::ZERO, |bias| norm(bias.iter().copied(), after));
-        let offset = lipschitz * bias + Up::new(activation.at_zero()) * ones;
-        let norms_of_layer = [whole, kept];
-        let direct =
-            [0, 1].map(|side| (lipschitz * norms_of_layer[side] * self.size[side] + offset).min(largest));
-        let mut apart = Best { value: direct[0] + direct[1], rule: "size" };
-        self.size = direct;
-        if let Some([dense, pruned]) = self.center.take() {
-            let dense = dense.after(layer, Part::All, whole, activation, after, ctx)?;
-            let pruned = pruned.after(layer, Part::Kept, kept, activation, after, ctx)?;
-            let at_center = [dense.norm(after), pruned.norm(after)];
-            for side in 0..2 {
-                let moved = lipschitz * norms_of_layer[side] * self.moved[side];
-                self.moved[side] = moved.min(spread).min(direct[side] + at_center[side]);
-                self.size[side] = self.size[side].min(at_center[side] + self.moved[side]);
+                let joint = (options.joint && layer.geometry.is_none()).then_some(options.settings);
+                let passed = Passed { norms: norms.map(|norm| Up::new(norm.value)), sides, joint };
+                let (ball, rule, joint) = inputs[0].affine(layer, *activation, &passed, ctx)?;
+                delta += norms.into_iter().chain(joint).filter_map(|norm| norm.kind.delta()).sum::<f64>();
+                found = Some(norms);
+                (ball, rule)
             }
-            apart.or(dense.distance(&pruned, after) + self.moved[0] + self.moved[1], "center");
-            self.center = Some([dense, pruned]);
-        } else {
-            self.moved = direct;
-        }
-        let mut gap = Best { value: lipschitz * linear.value, rule: linear.rule };
-        gap.or(apart.value, apart.rule);
-        gap.or(spread, "range");
-        self.gap = gap.value;
-        self.meet();
-        Ok(self.step(Some(norms), gap.rule))
+            Layer::Map(map) => inputs[0].map(map),
+            Layer::Sum => Ball::sum(&inputs),
+            Layer::Concatenation => Ball::beside(&inputs),
+        };
+        let [state, pruned_state] = ball.size.map(Up::get);
+        epsilon = ball.gap.get();
+        steps.push(Step { norms: found, state, pruned_state, gap: epsilon, rule });
+        states.push(Some(ball));
+        // Their vectors are as large as images.
+        node.inputs.iter().filter(|&&state| uses[state].0 == number).for_each(|&state| states[state] = None);
     }
-
-    /// A layer of which only norms are known.
-    fn convolution(
-        &mut self,
-        norms: [Norm; 3],
-        channels: usize,
-        bias: Option<&[f64]>,
-        places: Option<usize>,
-        activation: Activation,
-    ) -> Step {
-        let [whole, kept, removed] = norms.map(|norm| self.trust(norm));
-        let lipschitz = Up::new(activation.lipschitz());
-        let places = Up::new(places.map_or(f64::INFINITY, |places| places as f64)).sqrt();
-        let ones = Up::new(channels as f64).sqrt() * places;
-        let (largest, spread) = activation.range();
-        let bias = bias.map_or(Up::ZERO, |bias| norm(bias.iter().copied(), None) * places);
-        let offset = lipschitz * bias + Up::new(activation.at_zero()) * ones;
-
-        let mut linear = Best { value: kept * self.gap + removed * self.size[0], rule: "original" };
-        linear.or(whole * self.gap + removed * self.size[1], "pruned");
-        let sizes = [whole * self.size[0], kept * self.size[1]];
-        self.center = None;
-        self.size = sizes.map(|size| (lipschitz * size + offset).min(Up::new(largest) * ones));
-        self.moved = self.size;
-        let mut gap = Best { value: lipschitz * linear.value, rule: linear.rule };
-        gap.or(self.size[0] + self.size[1], "size");
-        gap.or(Up::new(spread) * ones, "range");
-        self.gap = gap.value;
-        self.meet();
-        self.step(Some(norms), gap.rule)
-    }
-
-    /// Each network's states are those of the other, but for the gap.
-    fn meet(&mut self) {
-        let [dense, pruned] = self.size;
-        self.size = [dense.min(pruned + self.gap), pruned.min(dense + self.gap)];
-    }
-
-    fn map(&mut self, map: &Map) -> Step {
-        let [lipschitz, at_zero, largest] = [map.lipschitz, map.at_zero, map.largest].map(Up::new);
-        self.center = None;
-        self.size = self.size.map(|size| (at_zero + lipschitz * size).min(largest));
-        self.moved = self.size;
-        let mut gap = Best { value: lipschitz * self.gap, rule: "map" };
-        gap.or(self.size[0] + self.size[1], "size");
-        self.gap = gap.value;
-        self.meet();
-        self.step(None, gap.rule)
-    }
-}
-
-/// The least bound so far.
-struct Best {
-    value: Up,
-    rule: &'static str,
-}
-
-impl Best {
-    fn or(&mut self, value: Up, rule: &'static str) {
-        if value < self.value {
-            *self = Self { value, rule };
-        }
-    }
+    Ok(Certificate { epsilon: Norm { value: epsilon, kind: kind(delta) }, steps })
 }

@@ -1,5 +1,6 @@
-//! Layers without weights: their Lipschitz constants (6.14).
+//! Maxima and means over windows: their Lipschitz constants and values (6.14).
 
+use crate::certify::center::norm;
 use crate::error::{Error, Result};
 use crate::norm::round::{Up, gamma};
 
@@ -37,18 +38,31 @@ impl Window {
     }
 }
 
-/// The Lipschitz constant of a maximum over windows, with any padding: the root of the number of windows that one
-/// entry is in, at most (6.14).
-///
-/// # Errors
-/// [`Error::OutOfRange`] for a size, stride or dilation of 0.
-pub fn max_pool(windows: &[Window]) -> Result<f64> {
-    let mut uses = Up::ONE;
-    for window in windows {
-        window.check()?;
-        uses = uses * Up::new(window.uses() as f64);
+/// One axis of a maximum over windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maxima {
+    /// Entries of the axis.
+    pub len: usize,
+    /// Its windows.
+    pub window: Window,
+    /// Entries before the first that are below everything.
+    pub padding: usize,
+    /// How many windows there are.
+    pub outputs: usize,
+}
+
+impl Maxima {
+    pub(crate) fn check(&self) -> Result<()> {
+        self.window.check()
     }
-    Ok(if uses.get() <= 1.0 + 1e-12 { 1.0 } else { uses.sqrt().get() })
+
+    /// The Lipschitz constant, with any padding: the root of the number of windows that one entry is in, at most
+    /// (6.14).
+    pub(crate) fn lipschitz(axes: &[Self]) -> f64 {
+        let uses =
+            axes.iter().map(|axis| Up::new(axis.window.uses() as f64)).fold(Up::ONE, |all, axis| all * axis);
+        if uses.get() <= 1.0 + 1e-12 { 1.0 } else { uses.sqrt().get() }
+    }
 }
 
 /// One axis of an averaging layer: which inputs each output takes the mean of, in which number of parts.
@@ -113,12 +127,73 @@ impl Means {
         let column = columns.into_iter().fold(0.0, f64::max);
         (Up::new(row) * Up::new(column) * (Up::ONE + gamma(most + 4))).sqrt().get()
     }
+
+    /// At least the Lipschitz constant along several axes: the product of the axes'.
+    pub(crate) fn lipschitz_along(axes: &[Self]) -> f64 {
+        axes.iter().map(|axis| Up::new(axis.lipschitz())).fold(Up::ONE, |all, axis| all * axis).get()
+    }
 }
 
-/// At least the Lipschitz constant of means along several axes: the product of the axes'.
-#[must_use]
-pub fn average_pool(axes: &[Means]) -> f64 {
-    axes.iter().map(|axis| Up::new(axis.lipschitz())).fold(Up::ONE, |all, axis| all * axis).get()
+/// An array with its axes put in place of each other, the last first: `value` makes an output of an axis out of one of
+/// its lines.
+fn along<A>(
+    axes: &[A],
+    x: &[f64],
+    shape: impl Fn(&A) -> [usize; 2],
+    value: impl Fn(&A, usize, &dyn Fn(usize) -> f64) -> f64,
+) -> Vec<f64> {
+    let mut inner = 1;
+    let mut values = x.to_vec();
+    for axis in axes.iter().rev() {
+        let [len, outputs] = shape(axis);
+        let mut after = Vec::with_capacity(values.len() / len.max(1) * outputs);
+        for lines in values.chunks((len * inner).max(1)) {
+            for output in 0..outputs {
+                after.extend((0..inner).map(|at| value(axis, output, &|place| lines[place * inner + at])));
+            }
+        }
+        values = after;
+        inner *= outputs;
+    }
+    values
+}
+
+/// The largest entries of windows along the last axes.
+pub(crate) fn largest_of(axes: &[Maxima], x: &[f64]) -> Vec<f64> {
+    along(
+        axes,
+        x,
+        |axis| [axis.len, axis.outputs],
+        |axis, output, line| {
+            let Window { size, stride, dilation } = axis.window;
+            let places =
+                (0..size).filter_map(|tap| (output * stride + tap * dilation).checked_sub(axis.padding));
+            places.filter(|&place| place < axis.len).map(line).fold(f64::NEG_INFINITY, f64::max)
+        },
+    )
+}
+
+/// Means over windows along the last axes, and at least the norm of the error of computing them.
+pub(crate) fn means_of(axes: &[Means], x: &[f64]) -> (Vec<f64>, Up) {
+    let means = |x: &[f64]| {
+        along(
+            axes,
+            x,
+            |axis| [axis.len, axis.windows.len()],
+            |axis, output, line| {
+                let (range, count) = &axis.windows[output];
+                range.clone().map(line).sum::<f64>() / *count as f64
+            },
+        )
+    };
+    let magnitudes: Vec<_> = x.iter().map(|x| x.abs()).collect();
+    let longest = |axis: &Means| axis.windows.iter().map(|(range, _)| range.len()).max().unwrap_or(0);
+    let roundings = axes.iter().map(|axis| longest(axis) + 2).sum::<usize>();
+    let values = means(x);
+    let sizes = norm(means(&magnitudes).into_iter(), None).grown(roundings);
+    let underflow = Up::new(f64::MIN_POSITIVE * values.len() as f64);
+    let lost = if sizes.get() == 0.0 { Up::ZERO } else { gamma(roundings) * sizes + underflow };
+    (values, lost)
 }
 
 #[cfg(test)]
@@ -143,8 +218,11 @@ mod tests {
         assert!(axis(8, 3, 1, 1, false) >= 1.012);
         close(axis(9, 3, 3, 0, true), (1.0_f64 / 3.0).sqrt());
         close(axis(9, 3, 1, 1, true), 1.0);
-        close(average_pool(&[Means::adaptive(6, 1), Means::adaptive(8, 1)]), (1.0_f64 / 48.0).sqrt());
-        close(average_pool(&[Means::adaptive(6, 3)]), 0.5_f64.sqrt());
+        close(
+            Means::lipschitz_along(&[Means::adaptive(6, 1), Means::adaptive(8, 1)]),
+            (1.0_f64 / 48.0).sqrt(),
+        );
+        close(Means::lipschitz_along(&[Means::adaptive(6, 3)]), 0.5_f64.sqrt());
     }
 
     /// A dilated window skips entries, so that those of neighbours can meet.
@@ -167,7 +245,8 @@ mod tests {
             }
         }
         let window = Window { size: 2, stride: 2, dilation: 2 };
-        assert!(max_pool(&[window]).expect("windows") >= 2.0_f64.sqrt());
-        assert!(max_pool(&[Window { dilation: 1, ..window }; 2]).expect("windows") <= 1.0);
+        let axis = |window| Maxima { len: 9, window, padding: 0, outputs: 4 };
+        assert!(Maxima::lipschitz(&[axis(window)]) >= 2.0_f64.sqrt());
+        assert!(Maxima::lipschitz(&[axis(Window { dilation: 1, ..window }); 2]) <= 1.0);
     }
 }

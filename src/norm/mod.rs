@@ -41,7 +41,7 @@ pub use joint::joint_norm;
 pub use lanczos::Random;
 pub(crate) use lines::line_squares;
 pub use matrix::{Matrix, Part};
-pub(crate) use operator::multiply;
+pub(crate) use operator::{by_rows, multiply};
 pub(crate) use spectral::dense_norm;
 pub use spectral::{Settings, Which, norms, spectral};
 pub use sums::{Sums, sums};

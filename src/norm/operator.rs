@@ -16,6 +16,9 @@ const RESIDENT: usize = 1 << 17;
 /// Columns of such a piece, at least: its vector of row values takes a twentieth of a byte per entry.
 const NARROWEST: usize = 192;
 
+/// Pieces of work that rows are cut into, at most.
+const PIECES: usize = 256;
+
 /// A symmetric positive semidefinite matrix that can be multiplied with vectors.
 pub(crate) trait Operator {
     /// Entries of a vector.
@@ -130,19 +133,35 @@ impl Gram<'_> {
 /// # Errors
 /// [`crate::Error::Interrupted`]; those of the source.
 pub(crate) fn multiply(matrix: &Matrix<'_>, x: &[f64], ctx: &Context<'_>) -> Result<Vec<f64>> {
-    let columns = matrix.columns();
-    let mut parts: Vec<_> = row_groups(matrix.rows(), 1).map(|rows| (rows, Vec::new())).collect();
-    for_each(&mut parts, ctx, Scratch::default, |scratch, (rows, sums)| {
+    by_rows(matrix, ctx, |_, row| dot(row, x))
+}
+
+/// What `work` makes of each row, by its number and its entries.
+///
+/// # Errors
+/// As for [`multiply`].
+pub(crate) fn by_rows<T: Send>(
+    matrix: &Matrix<'_>,
+    ctx: &Context<'_>,
+    work: impl Fn(usize, &[f64]) -> T + Send + Sync,
+) -> Result<Vec<T>> {
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    let len = rows.div_ceil(PIECES).max(1);
+    let starts = (0..rows).step_by(len);
+    let mut parts: Vec<_> = starts.map(|start| (start..rows.min(start + len), Vec::new())).collect();
+    for_each(&mut parts, ctx, Scratch::default, |scratch, (rows, found)| {
         let mut values = std::mem::take(&mut scratch.values);
         values.resize(columns, 0.0);
         for row in rows.clone() {
             matrix.read(scratch, row..row + 1, 0..columns, ctx.level, &mut values[..columns])?;
-            sums.push(with_kernels!(ctx.level, kernels => kernels.vectorized(|| dot(&values[..columns], x))));
+            found.push(
+                with_kernels!(ctx.level, kernels => kernels.vectorized(|| work(row, &values[..columns]))),
+            );
         }
         scratch.values = values;
         Ok(())
     })?;
-    Ok(parts.into_iter().flat_map(|(_, sums)| sums).collect())
+    Ok(parts.into_iter().flat_map(|(_, found)| found).collect())
 }
 
 /// `sums += A^T (A x)` of a few rows.

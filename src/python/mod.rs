@@ -26,7 +26,7 @@ mod _rustprune {
     #[pymodule_export]
     use super::call::{get_num_threads, set_num_threads, simd_level};
     #[pymodule_export]
-    use super::certify::{activation_data, adaptive_pool_norm, average_pool_norm, certify, max_pool_norm};
+    use super::certify::certify;
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
     #[pymodule_export]

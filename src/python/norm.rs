@@ -99,7 +99,7 @@ pub(super) fn norms(
 }
 
 /// A domain by its name and its two sizes, the second of which counts nothing for inputs of any size.
-pub(super) fn domain(name: &str, size: [usize; 2]) -> PyResult<Domain> {
+fn domain(name: &str, size: [usize; 2]) -> PyResult<Domain> {
     match name {
         "circular" => Ok(Domain::Circular(size)),
         "zero" => Ok(Domain::Zero(size)),

@@ -13,7 +13,7 @@ from rustprune import _rustprune
 from rustprune._arrays import Batch
 from rustprune._request import number, whole
 from rustprune.bounds._norms import Norm, norm_of
-from rustprune.bounds._steps import linear, steps_of_model
+from rustprune.bounds._steps import chain, linear
 from rustprune.bounds._torch import is_model
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from rustprune._arrays import Arrays
-    from rustprune.bounds._steps import Linear, Step
+    from rustprune.bounds._steps import Affine, Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class CertifiedLayer:
     ----------
     name : str
         Its name.
-    weights, kept, removed : Norm
-        Bounds of the spectral norm of the weights, of what is kept and of what is removed.
+    weights, kept, removed : Norm or None
+        Bounds of the spectral norm of the weights, of what is kept and of what is removed; None for a layer
+        without weights.
     state, pruned_state : float
         At least the norm of any state after the layer, of the original and of the pruned network.
     gap : float
@@ -43,9 +44,9 @@ class CertifiedLayer:
     """
 
     name: str
-    weights: Norm
-    kept: Norm
-    removed: Norm
+    weights: Norm | None
+    kept: Norm | None
+    removed: Norm | None
     state: float
     pruned_state: float
     gap: float
@@ -87,13 +88,15 @@ class Certificate:
         """Return the bound, what it promises, and a table of the layers."""
         where = "the centre given" if self.centered else "the origin"
         kind = self.epsilon.kind + (f", delta {self.epsilon.delta:g}" if self.epsilon.delta else "")
+        wide = max([20, *(len(it.name) for it in self.layers)])
         lines = [
             f"gap <= {self.epsilon.value:.6g} for every input within {self.radius:g} of {where} ({kind})",
-            f"{'layer':20} {'weights':>10} {'kept':>10} {'removed':>10} {'gap after':>10}  rule",
+            f"{'layer':{wide}} {'weights':>10} {'kept':>10} {'removed':>10} {'gap after':>10}  rule",
         ]
         for it in self.layers:
-            norms = " ".join(f"{norm.value:>10.4g}" for norm in (it.weights, it.kept, it.removed))
-            lines.append(f"{it.name:20} {norms} {it.gap:>10.4g}  {it.rule}")
+            parts = (it.weights, it.kept, it.removed)
+            norms = " ".join(f"{'' if norm is None else format(norm.value, '.4g'):>10}" for norm in parts)
+            lines.append(f"{it.name:{wide}} {norms} {it.gap:>10.4g}  {it.rule}")
         return "\n".join(lines)
 
 
@@ -128,9 +131,12 @@ def certify(
     Parameters
     ----------
     weights : mapping or sequence of arrays, or torch.nn.Module
-        Of each layer in the order in which they are applied, ``(out_features, in_features)``; or a model in
-        ``Sequential`` containers, which says its activations and biases itself: of ``Linear``, ``Conv2d``,
-        ``MaxPool2d``, ``AvgPool2d``, ``AdaptiveAvgPool2d``, ``Flatten`` and ``Dropout``.
+        Of each layer in the order in which they are applied, ``(out_features, in_features)``; or a model that
+        ``torch.fx`` can trace, which says its activations and biases itself, in evaluation mode. Of it there
+        are rules for ``Linear``, ``Conv1d`` and ``Conv2d`` with padding by zeros or circular, ``BatchNorm``,
+        ``LayerNorm``, ``GroupNorm``, ``RMSNorm``, activations, ``Softmax``, ``LogSoftmax``, ``MaxPool``,
+        ``AvgPool``, ``AdaptiveAvgPool``, nearest ``Upsample``, ``PixelShuffle``, ``Flatten`` and others that
+        only move entries, ``Dropout``, and for branches that are added or concatenated.
     masks : mapping or sequence of arrays
         True = kept, plain or packed, one for each of the weights in a container like theirs; of a model a
         mapping by the names of its weights, such as ``"0.weight"``, of those that are pruned.
@@ -141,7 +147,7 @@ def certify(
     biases : sequence of arrays, optional
         Of each layer, None where there is none.
     input_shape : tuple of int, optional
-        Of a model with convolutions: ``(channels, height, width)`` of its images.
+        Of what a model takes, without the axis of the examples; not needed where the first layer tells.
     radius : float
         Of the ball of inputs, in Euclidean norm; 0 asks for one input.
     center : array, optional
@@ -169,11 +175,13 @@ def certify(
     Raises
     ------
     TypeError, ValueError
-        If something is not as said, layers do not follow each other, or there is NaN among the weights.
+        If something is not as said, layers do not follow each other, there is NaN among the weights, or a
+        model has something without a rule, which is named, or batch normalisation in training mode.
 
     Notes
     -----
-    Theorem 5 of the theory page, with Propositions 6.3 to 6.5, 6.12 to 6.15.
+    Theorem 5 of the theory page, with Propositions 6.3 to 6.5, 6.12 to 6.15 and the rounding of 6.16. Batch
+    normalisation is taken into the weights before it, of both networks: the mask prunes the same weights.
 
     Examples
     --------
@@ -187,16 +195,18 @@ def certify(
     >>> found.epsilon.kind, 0.25 < found.epsilon.value < 4
     ('certified', True)
     """
-    layers: Sequence[Step]
     if is_model(weights):
+        from rustprune.bounds._graph import graph_of_model  # noqa: PLC0415 - only who has torch needs it
+
         if not isinstance(masks, dict):
             raise TypeError(f"masks must be a dict by names of weights, got {type(masks).__name__}")
-        layers = steps_of_model(weights, masks, input_shape)
+        graph = graph_of_model(weights, masks, input_shape)
     else:
-        layers = linear_layers(cast("Arrays", weights), masks, activation, output_activation, biases)
+        given = cast("Arrays", weights)
+        graph = chain(linear_layers(given, masks, activation, output_activation, biases))
     middle = None if center is None else np.ascontiguousarray(center, np.float64).reshape(-1)
     return certified(
-        layers,
+        graph,
         number("radius", radius),
         middle,
         joint=joint,
@@ -209,7 +219,7 @@ def certify(
 
 
 def certified(
-    layers: Sequence[Step],
+    graph: Graph,
     radius: float,
     center: NDArray[np.float64] | None,
     *,
@@ -220,9 +230,10 @@ def certified(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Certificate:
-    """Return the certificate of layers."""
+    """Return the certificate of a network."""
     epsilon, steps = _rustprune.certify(
-        [layer.as_extension() for layer in layers],
+        graph.inputs,
+        [(node.step.as_extension(), node.inputs) for node in graph.nodes],
         radius,
         center,
         joint,
@@ -234,20 +245,9 @@ def certified(
         progress,
     )
     found = []
-    for layer, (norms, state, pruned_state, gap, rule) in zip(layers, steps, strict=True):
-        whole_norm, kept, removed = norms or ((math.nan, "estimate", None),) * 3
-        found.append(
-            CertifiedLayer(
-                layer.name,
-                norm_of(whole_norm),
-                norm_of(kept),
-                norm_of(removed),
-                state,
-                pruned_state,
-                gap,
-                rule,
-            )
-        )
+    for layer, (norms, state, pruned_state, gap, rule) in zip(graph.steps, steps, strict=True):
+        whole_norm, kept, removed = [None] * 3 if norms is None else map(norm_of, norms)
+        found.append(CertifiedLayer(layer.name, whole_norm, kept, removed, state, pruned_state, gap, rule))
     return Certificate(norm_of(epsilon), radius, center is not None, tuple(found))
 
 
@@ -257,7 +257,7 @@ def linear_layers(
     activation: str | Sequence[str],
     output_activation: str,
     biases: Sequence[ArrayLike | None] | None,
-) -> list[Linear]:
+) -> list[Affine]:
     """Return the layers that a caller gave as arrays."""
     batch = Batch.of("weights", weights)
     given = batch.match("masks", masks)

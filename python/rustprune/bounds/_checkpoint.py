@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,9 @@ import numpy as np
 from rustprune import _rustprune
 from rustprune._arrays import flat
 from rustprune.bounds._certify import Certificate, certified, plain
-from rustprune.bounds._files import Stored, natural, read, widened
-from rustprune.bounds._network import fits
+from rustprune.bounds._files import Stored, bias_of, chain_of, natural, read
 from rustprune.bounds._norms import Norm, matrix_shape, norm_of
-from rustprune.bounds._steps import Linear
+from rustprune.bounds._steps import Affine, chain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +54,7 @@ class CheckpointCertificate:
     tensors : tuple of TensorNorms
         Those that differ.
     certificate : Certificate or None
-        Of the whole network, where its matrices are a chain of layers.
+        Of the whole network (Theorem 5), where its tensors are a chain of linear layers.
     reason : str
         Why there is none.
     """
@@ -106,14 +104,14 @@ def certify_checkpoint(
     seed : int
         Of their random starts, in [0, 2**64).
     progress : callable, optional
-        Called with the number of tensors done and to do.
+        Called with the number of tensors done and to do, the network one more.
 
     Returns
     -------
     CheckpointCertificate
-        Norms of the tensors that differ; and a certificate of the network, if all its matrices named
-        ``*.weight`` are linear layers that follow each other in the order of their names, digits as numbers,
-        each with the bias of its name: other networks have connections that a checkpoint does not tell.
+        Norms of the tensors that differ; and a certificate of the network, if all its tensors are matrices
+        named ``*.weight`` that follow each other in the order of their names, digits as numbers, and their
+        biases: other networks have layers and connections that a checkpoint does not tell.
 
     Raises
     ------
@@ -141,7 +139,7 @@ def certify_checkpoint(
     for name in {*originals} ^ {*others}:
         raise ValueError(f"{pruned if name in originals else src}: tensor {name!r} is missing")
     pairs = [(originals[name], others[name]) for name in sorted(originals, key=natural)]
-    layers: list[Linear] = []
+    masks: dict[str, NDArray[np.uint8] | None] = {}
     tensors: list[TensorNorms] = []
     for done, (original, other) in enumerate(pairs):
         if original.words.dtype != other.words.dtype or original.words.shape != other.words.shape:
@@ -149,15 +147,21 @@ def certify_checkpoint(
         mask = kept_mask(original, other, Path(pruned))
         if original.words.ndim >= 2 and mask is not None:
             tensors.append(measured(original, mask, delta, seed))
-        if original.words.ndim >= 2 and original.name.rpartition(".")[2] == "weight":
-            layers.append(layer_of(original, mask, originals))
+        masks[original.name] = mask
         if progress is not None:
-            progress(done + 1, len(pairs))
-    if reason := why_no_chain([(layer.name, layer.words.shape) for layer in layers]):
+            progress(done + 1, len(pairs) + 1)
+    chained, reason = chain_of(originals)
+    if reason:
         return CheckpointCertificate(tuple(tensors), None, reason)
-    acts = [activation] * (len(layers) - 1) + [output_activation]
-    chain = [layer._replace(activation=act) for layer, act in zip(layers, acts, strict=True)]
-    return CheckpointCertificate(tuple(tensors), certified(chain, radius, None, delta=delta, seed=seed), "")
+    acts = [activation] * (len(chained) - 1) + [output_activation]
+    layers = [
+        Affine(it.name, it.dtype, it.words, masks[it.name], None, bias_of(originals, it), act)
+        for it, act in zip(chained, acts, strict=True)
+    ]
+    certificate = certified(chain(layers), radius, None, delta=delta, seed=seed)
+    if progress is not None:
+        progress(len(pairs) + 1, len(pairs) + 1)
+    return CheckpointCertificate(tuple(tensors), certificate, "")
 
 
 def kept_mask(original: Stored, other: Stored, pruned: Path) -> NDArray[np.uint8] | None:
@@ -187,23 +191,3 @@ def measured(original: Stored, mask: NDArray[np.uint8], delta: float, seed: int)
     ]
     norms = [{name: norm_of(promise) for name, promise in it.items()} for it in found]
     return TensorNorms(original.name, original.words.shape, int(mask.size - mask.sum()), *norms)
-
-
-def layer_of(original: Stored, mask: NDArray[np.uint8] | None, originals: dict[str, Stored]) -> Linear:
-    """Return a matrix as a layer, with the bias of its name."""
-    bias = originals.get(original.name.removesuffix("weight") + "bias")
-    offset = None if bias is None else widened(bias)
-    return Linear(original.name, original.dtype, original.words, mask, None, offset, "identity")
-
-
-def why_no_chain(layers: list[tuple[str, tuple[int, ...]]]) -> str:
-    """Return why the matrices do not follow each other; nothing if they do."""
-    if not layers:
-        return "no matrix is named *.weight"
-    for name, shape in layers:
-        if len(shape) != 2:
-            return f"{name} is no linear layer: shape {[*shape]}"
-    for (before, one), (after, two) in itertools.pairwise(layers):
-        if not fits(one, two):
-            return f"{after} {[*two]} cannot follow {before} {[*one]}"
-    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,12 +45,17 @@ class Allocation:
 
     def __str__(self) -> str:
         """Return a table of the layers, and the bound."""
-        rows = zip(self.counts, self.sizes, strict=True)
-        lines = [f"{'layer':>5} {'pruned':>12} {'of':>12} {'sparsity':>9}"]
-        for at, (count, size) in enumerate(rows):
-            lines.append(f"{at:>5} {count:>12,} {size:>12,} {count / size:>9.4%}")
-        lines.append(f"{'all':>5} {sum(self.counts):>12,} {sum(self.sizes):>12,} {self.sparsity:>9.4%}")
-        return "\n".join([*lines, str(self.bound)])
+        names = [str(at) for at in range(len(self.counts))]
+        return "\n".join([*allocation_table(names, self.counts, self.sizes), str(self.bound)])
+
+
+def allocation_table(names: Sequence[str], counts: Sequence[int], sizes: Sequence[int]) -> Iterator[str]:
+    """Yield the lines of a table with a row per layer and one for all."""
+    wide = max(5, *(len(name) for name in names))
+    yield f"{'layer':>{wide}} {'pruned':>12} {'of':>12} {'sparsity':>9}"
+    rows = [*zip(names, counts, sizes, strict=True), ("all", sum(counts), sum(sizes))]
+    for name, count, size in rows:
+        yield f"{name:>{wide}} {count:>12,} {size:>12,} {count / max(size, 1):>9.4%}"
 
 
 @dataclass(frozen=True, slots=True)

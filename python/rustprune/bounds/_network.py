@@ -5,20 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from rustprune._request import number, whole
 from rustprune._rustprune import BoundNetwork, bound_largest_use
 from rustprune.bounds._activations import parsed
-from rustprune.bounds._files import natural, read, widened
-from rustprune.bounds._steps import Convolution, Linear, steps_of_model
+from rustprune.bounds._files import bias_of, chain_of, read
+from rustprune.bounds._steps import Affine, length
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
     from rustprune._rustprune import _RandomLayer
     from rustprune.bounds._laws import Law
@@ -218,8 +216,8 @@ class Network:
         Parameters
         ----------
         model : torch.nn.Module
-            ``Linear`` and ``Conv2d`` layers, each followed by at most one activation, in ``Sequential``
-            containers; ``Flatten``, ``Dropout`` and ``Identity`` are passed over.
+            ``Linear`` and ``Conv2d`` layers, each followed by at most one activation and taking what the one
+            before gives; ``Flatten``, ``Dropout`` and ``Identity`` are passed over.
         weights : Law, or sequence of them
             The law of the weights of all layers, or of each.
         input_shape : tuple of int, optional
@@ -243,9 +241,13 @@ class Network:
         >>> bounds.Network.from_torch(model, weights=bounds.Normal(gain=1.0)).layers[0].activation
         'relu'
         """
-        steps = steps_of_model(model, {}, input_shape)
-        laws: list[Law] = each("weights", weights, len(steps))
-        return cls(layer_of(step, law) for step, law in zip(steps, laws, strict=True))
+        from rustprune.bounds._graph import graph_of_model  # noqa: PLC0415 - only who has torch needs it
+
+        graph = graph_of_model(model, {}, input_shape)
+        if not graph.is_chain:
+            raise ValueError("model: expected layers that each take what the one before gives, got branches")
+        laws: list[Law] = each("weights", weights, len(graph.nodes))
+        return cls(layer_of(step, law) for step, law in zip(graph.steps, laws, strict=True))
 
     @classmethod
     def from_checkpoint(
@@ -293,16 +295,15 @@ class Network:
         [(300, 64), (100, 300), (10, 100)]
         """
         tensors = read(Path(src))
-        names = [name for name in sorted(tensors, key=natural) if name.rpartition(".")[2] == "weight"]
-        laws: list[Law] = each("weights", weights, len(names))
-        acts = [activation] * (len(names) - 1) + [output_activation]
-        layers = []
-        for name, law, act in zip(names, laws, acts, strict=True):
-            shape = tensors[name].words.shape
-            if len(shape) != 2:
-                raise ValueError(f"{src}: expected linear layers, got {name} of shape {[*shape]}")
-            bias = tensors.get(name.removesuffix("weight") + "bias")
-            layers.append(Layer(shape, law, act, length(None if bias is None else widened(bias)), name=name))
+        found, reason = chain_of(tensors)
+        if reason:
+            raise ValueError(f"{src}: {reason}")
+        laws: list[Law] = each("weights", weights, len(found))
+        acts = [activation] * (len(found) - 1) + [output_activation]
+        layers = [
+            Layer(it.words.shape, law, act, length(bias_of(tensors, it)), name=it.name)
+            for it, law, act in zip(found, laws, acts, strict=True)
+        ]
         return cls(layers)
 
     def as_extension(self) -> BoundNetwork:
@@ -313,20 +314,23 @@ class Network:
 
 
 def layer_of(step: Step, law: Law) -> Layer:
-    """Return a step of a torch model as a layer of random weights."""
-    if isinstance(step, Linear):
-        return Layer(step.words.shape, law, step.activation, length(step.bias), name=step.name)
-    if not isinstance(step, Convolution) or step.groups != 1:
-        raise ValueError(f"{step.name}: expected Linear or Conv2d without groups, and one activation at most")
-    it = step.linear
-    return Layer(
-        it.words.shape, law, it.activation, length(it.bias), step.stride, step.dilation, step.places, it.name
-    )
+    """Return a layer of a torch model as one of random weights."""
+    if not isinstance(step, Affine) or not is_plain(step):
+        wanted = "Linear or Conv2d without groups and normalisation, and one activation at most"
+        raise ValueError(f"{step.name}: expected {wanted}")
+    layer = Layer(step.words.shape, law, step.activation, length(step.bias), name=step.name)
+    if step.geometry is None:
+        return layer
+    it = step.geometry
+    sizes = zip(it["image"], it["padding"], it["dilation"], it["kernel"], it["stride"], strict=True)
+    places = [(size + sum(pads) - gap * (taps - 1) - 1) // by + 1 for size, pads, gap, taps, by in sizes]
+    return replace(layer, stride=it["stride"], dilation=it["dilation"], positions=math.prod(places))
 
 
-def length(vector: NDArray[np.float64] | None) -> float:
-    """Return the Euclidean norm, rounded up."""
-    return 0.0 if vector is None else math.sqrt(math.fsum(vector**2)) * (1 + 1e-15)
+def is_plain(step: Affine) -> bool:
+    """Return whether a layer has a law of its own: no other is folded in, no groups, two axes in space."""
+    groups = 1 if step.geometry is None else step.geometry["groups"]
+    return step.roundings == 0 and len(step.words.shape) != 3 and groups == 1
 
 
 def fits(before: tuple[int, ...], after: tuple[int, ...]) -> bool:

@@ -1,15 +1,13 @@
-"""What of torch models is understood; torch is never imported first."""
+"""What of torch models is understood by name; torch is never imported first."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     import torch
 
-PASSED_OVER = ("Dropout", "Flatten", "Identity")
 ACTIVATION_MODULES = {
     "ELU": "elu",
     "GELU": "gelu",
@@ -33,9 +31,16 @@ def is_model(value: object) -> TypeGuard[torch.nn.Module]:
     return isinstance(value, getattr(sys.modules.get("torch.nn"), "Module", ()))
 
 
+def kind_of(module: torch.nn.Module) -> str:
+    """Return the name of a module of torch itself, with that of its package for any other."""
+    cls = type(module)
+    own = cls.__module__.startswith("torch.nn.modules.")
+    return cls.__name__ if own else f"{cls.__module__}.{cls.__qualname__}"
+
+
 def activation_of(name: str, module: torch.nn.Module) -> str:
     """Return the name of an activation, with its number where it has one."""
-    kind = type(module).__name__
+    kind = kind_of(module)
     word = ACTIVATION_MODULES[kind]
     if kind == "LeakyReLU":
         return f"{word}({module.negative_slope})"
@@ -48,12 +53,3 @@ def activation_of(name: str, module: torch.nn.Module) -> str:
         if getattr(module, attribute) != value:
             raise ValueError(f"{name}: expected {kind} with {attribute}={value}, got {module}")
     return word
-
-
-def modules(module: torch.nn.Module, prefix: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
-    """Yield the modules in `Sequential` containers, with their names, in the order of their application."""
-    if type(module).__name__ != "Sequential":
-        yield prefix, module
-        return
-    for name, child in module.named_children():
-        yield from modules(child, f"{prefix}.{name}" if prefix else name)
