@@ -288,9 +288,14 @@ impl Group {
 
     /// For each end the least bound over the orders.
     fn minima(&self, ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
-        let is_blind =
-            |layer: &Prepared| layer.masked.as_ref().is_none_or(|masked| masked.cells().len() == 1);
-        if self.layers.iter().all(is_blind) {
+        let is_regular = |layer: &Prepared| {
+            let Some(masked) = &layer.masked else { return true };
+            let shape = layer.layer.shape;
+            masked.cells().len() == 1
+                && layer.dense.family.is_settled()
+                && shape.rows.min(shape.cols) >= LEAST_REGULAR
+        };
+        if self.layers.iter().all(is_regular) {
             minima_nearby(&self.ends, |p| ln_gap(p, Detail::Full))
         } else {
             minima(&self.ends, ln_gap)
@@ -318,6 +323,8 @@ fn at(&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize) -> f64 {
     ln_gap + ln_radius + ln_chance / (2 * p) as f64
 }
 
+/// Below this effective sizes are so small that their rounding shows, and candidates change often.
+const LEAST_REGULAR: usize = 64;
 /// Of the orders every third is looked at first.
 const STRIDE: usize = 3;
 /// Until so many of these in a row are no better.

@@ -105,7 +105,14 @@ impl Weights {
 impl Fluctuation {
     /// `ln` of the factor from the squared `p`-norm of a fixed vector to that of its image under the whole matrix.
     pub(crate) fn ln_whole_factor(&self, p: usize) -> f64 {
-        self.moments.whole.get(p, || self.ln_whole(p))
+        self.moments.whole.get(p, || match &self.masked {
+            // The whole matrix is both parts, of the same vector.
+            Some(masked) if masked.pruning.is_given() => {
+                let pair = self.least_pair(0.0, p, Detail::Full);
+                ln_add(pair.ln_kept, pair.ln_pruned)
+            }
+            _ => self.ln_whole(p),
+        })
     }
 
     /// The same for the kept part: positions of one part alone cost nothing (Proposition 2.7a).
