@@ -8,6 +8,7 @@ use super::inputs::ln_input_gap;
 use super::layer::Prepared;
 use super::network::{Method, Network};
 use super::orders::{Best, Detail, ORDERS, PATIENCE, epsilon};
+use super::shape::Part;
 use super::smoothing::{Linear, smoothing_bounds};
 use super::store::Store;
 use crate::error::{Error, Result};
@@ -291,9 +292,11 @@ impl Group {
         let is_regular = |layer: &Prepared| {
             let Some(masked) = &layer.masked else { return true };
             let shape = layer.layer.shape;
+            let rarer =
+                [Part::Pruned, Part::Kept].map(|part| masked.chance(part)).into_iter().fold(1.0, f64::min);
             masked.cells().len() == 1
                 && layer.dense.family.is_settled()
-                && shape.rows.min(shape.cols) >= LEAST_REGULAR
+                && shape.rows.min(shape.cols) as f64 * rarer >= LEAST_REGULAR
         };
         if self.layers.iter().all(is_regular) {
             minima_nearby(&self.ends, |p| ln_gap(p, Detail::Full))
@@ -323,8 +326,8 @@ fn at(&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize) -> f64 {
     ln_gap + ln_radius + ln_chance / (2 * p) as f64
 }
 
-/// Below this effective sizes are so small that their rounding shows, and candidates change often.
-const LEAST_REGULAR: usize = 64;
+/// Where a line of the rarer part has fewer entries on average, effective sizes are so small that their rounding shows.
+const LEAST_REGULAR: f64 = 32.0;
 /// Of the orders every third is looked at first.
 const STRIDE: usize = 3;
 /// Until so many of these in a row are no better.
