@@ -366,10 +366,11 @@ fn minima_nearby(ends: &[(f64, f64)], ln_gap: impl Fn(usize) -> f64) -> Vec<Best
             if found > before.min(after) || found > least + NEAR {
                 continue;
             }
-            for slot in (STRIDE * i + 1).saturating_sub(STRIDE)..(STRIDE * (i + 1)).min(ORDERS.len()) {
+            let around = (STRIDE * i + 1).saturating_sub(STRIDE)..(STRIDE * (i + 1)).min(ORDERS.len());
+            for (slot, &p) in ORDERS.iter().enumerate().skip(around.start).take(around.len()) {
                 let ln_epsilon = value(end, slot);
                 if ln_epsilon < best.ln_epsilon {
-                    best = Best { ln_epsilon, p: ORDERS[slot] };
+                    best = Best { ln_epsilon, p };
                 }
             }
         }

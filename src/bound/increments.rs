@@ -39,7 +39,7 @@ struct Weights(Vec<(f64, f64, f64)>);
 
 /// `e^(ln - unit)`, one for equal ones.
 fn over(ln: f64, ln_unit: f64) -> f64 {
-    if ln == ln_unit { 1.0 } else { (ln - ln_unit).exp() }
+    if ln.to_bits() == ln_unit.to_bits() { 1.0 } else { (ln - ln_unit).exp() }
 }
 
 /// What lies beyond a cell.
@@ -96,7 +96,9 @@ impl Weights {
             if at + 1 == count || is_negligible {
                 return from_fn(|i| ln_add(tops[i] + (sums[i] + ends[i].0).ln(), ends[i].1));
             }
-            sums.iter_mut().for_each(|sum| *sum += weight);
+            for sum in &mut sums {
+                *sum += weight;
+            }
         }
         [f64::INFINITY; N]
     }

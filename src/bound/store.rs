@@ -50,7 +50,7 @@ impl Store {
         };
         let pruned_state = if masked.is_none() {
             Arc::clone(&state)
-        } else if layer.state_half() == layer.gap_half() {
+        } else if layer.state_half().to_bits() == layer.gap_half().to_bits() {
             Arc::clone(&gap)
         } else {
             fluctuation(masked_key, masked.as_ref(), layer.state_half())

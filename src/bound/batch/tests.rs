@@ -116,7 +116,7 @@ fn no_order_is_missed_for_random_masks() {
     for family in [Family::Uniform, Family::Normal, Family::Laplace] {
         for (rows, cols) in sizes {
             for depth in [1, 3] {
-                let width = |i: usize| if i % 2 == 0 { cols } else { rows };
+                let width = |i: usize| if i.is_multiple_of(2) { cols } else { rows };
                 let scale = (rows.max(cols) as f64).sqrt().recip();
                 let layer = |i: usize| {
                     let law = crate::bound::testing::law(family.clone(), scale);
