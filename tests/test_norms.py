@@ -207,3 +207,12 @@ def test_convolutions_are_bounded_by_what_they_do_to_images(
             assert found.kind == "certified"
             assert exact * (1 - 1e-12) <= found.value
         assert here.value <= 4 * exact
+
+
+def test_no_start_is_trusted_further_than_its_rounding() -> None:
+    weights = np.ones((40, 40))
+    for starts, delta in (1, 2e-14), (2, 2e-28):
+        found = bounds.norms(weights, kinds=["lanczos"], delta=delta, starts=starts)["lanczos"]
+        assert found.value >= 40
+        with pytest.raises(ValueError, match="delta must be at least 1e-14 to the power of starts"):
+            bounds.norms(weights, kinds=["lanczos"], delta=delta / 4, starts=starts)

@@ -279,6 +279,7 @@ def bound_global(
     chosen: list[bool],
     count: int,
     radius: float,
+    inputs: float | None,
     delta: float,
 ) -> tuple[float, int, int, list[tuple[float, float] | None]]: ...
 def bound_classical(

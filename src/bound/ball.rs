@@ -118,15 +118,17 @@ struct Set {
 
 impl<'a> Step<'a> {
     fn new(layer: &'a Prepared, p: usize, detail: Detail, norms_only: bool) -> Self {
-        let whole = layer.dense.norm(p);
         let masked = layer.masked.as_deref();
+        let whole = masked.map_or_else(|| layer.dense.norm(p), |masked| masked.whole_norm(p));
+        let is_given = layer.layer.pruning.is_given();
         let part = |part| masked.map_or(f64::INFINITY, |masked| masked.norm(part, p, detail));
         let scale = layer.dense.family.gaussian_scale();
-        let part_scale = |part| masked.map_or(scale, |masked| masked.scale(part, p, detail).min(scale));
-        let scales = (layer.is_matrix() && scale < f64::INFINITY && !norms_only).then(|| Scales {
-            whole: scale,
-            kept: part_scale(Part::Kept),
-            removed: part_scale(Part::Pruned),
+        let part_scale = |part, most: f64| masked.map_or(scale, |it| it.scale(part, p, detail).min(most));
+        let scales = (layer.is_matrix() && scale < f64::INFINITY && !norms_only).then(|| {
+            // Weights above a given threshold are larger than those of the law.
+            let kept = part_scale(Part::Kept, if is_given { f64::INFINITY } else { scale });
+            let removed = part_scale(Part::Pruned, scale);
+            Scales { whole: if is_given { kept + removed } else { scale }, kept, removed }
         });
         Self {
             layer,
@@ -240,7 +242,8 @@ impl<'a> Step<'a> {
         let original = Set { radius: state.original, width: state.width };
         let pruned = Set { radius: state.pruned, width: state.pruned_width };
         let cone_out = layer.activation.cone;
-        let norm = if self.layer.is_matrix() && (cone_in || cone_out) && !self.norms_only {
+        let has_cones = self.layer.is_matrix() && !self.norms_only && !layer.pruning.is_given();
+        let norm = if has_cones && (cone_in || cone_out) {
             self.layer.dense.cone_norm(self.p, cone_in, cone_out)
         } else {
             self.whole

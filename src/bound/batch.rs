@@ -8,6 +8,7 @@ use super::inputs::ln_input_gap;
 use super::layer::Prepared;
 use super::network::{Method, Network};
 use super::orders::{Best, Detail, ORDERS, PATIENCE, epsilon};
+use super::shape::Part;
 use super::smoothing::{Linear, smoothing_bounds};
 use super::store::Store;
 use crate::error::{Error, Result};
@@ -288,9 +289,16 @@ impl Group {
 
     /// For each end the least bound over the orders.
     fn minima(&self, ln_gap: impl Fn(usize, Detail) -> f64) -> Vec<Best> {
-        let is_blind =
-            |layer: &Prepared| layer.masked.as_ref().is_none_or(|masked| masked.cells().len() == 1);
-        if self.layers.iter().all(is_blind) {
+        let is_regular = |layer: &Prepared| {
+            let Some(masked) = &layer.masked else { return true };
+            let shape = layer.layer.shape;
+            let rarer =
+                [Part::Pruned, Part::Kept].map(|part| masked.chance(part)).into_iter().fold(1.0, f64::min);
+            masked.cells().len() == 1
+                && layer.dense.family.is_settled()
+                && shape.rows.min(shape.cols) as f64 * rarer >= LEAST_REGULAR
+        };
+        if self.layers.iter().all(is_regular) {
             minima_nearby(&self.ends, |p| ln_gap(p, Detail::Full))
         } else {
             minima(&self.ends, ln_gap)
@@ -318,6 +326,8 @@ fn at(&(ln_chance, ln_radius): &(f64, f64), ln_gap: f64, p: usize) -> f64 {
     ln_gap + ln_radius + ln_chance / (2 * p) as f64
 }
 
+/// Where a line of the rarer part has fewer entries on average, effective sizes are so small that their rounding shows.
+const LEAST_REGULAR: f64 = 32.0;
 /// Of the orders every third is looked at first.
 const STRIDE: usize = 3;
 /// Until so many of these in a row are no better.
@@ -356,10 +366,11 @@ fn minima_nearby(ends: &[(f64, f64)], ln_gap: impl Fn(usize) -> f64) -> Vec<Best
             if found > before.min(after) || found > least + NEAR {
                 continue;
             }
-            for slot in (STRIDE * i + 1).saturating_sub(STRIDE)..(STRIDE * (i + 1)).min(ORDERS.len()) {
+            let around = (STRIDE * i + 1).saturating_sub(STRIDE)..(STRIDE * (i + 1)).min(ORDERS.len());
+            for (slot, &p) in ORDERS.iter().enumerate().skip(around.start).take(around.len()) {
                 let ln_epsilon = value(end, slot);
                 if ln_epsilon < best.ln_epsilon {
-                    best = Best { ln_epsilon, p: ORDERS[slot] };
+                    best = Best { ln_epsilon, p };
                 }
             }
         }

@@ -92,7 +92,7 @@ fn pruned_norm(layer: &Layer, delta: f64) -> f64 {
     let level = match layer.pruning {
         Pruning::Magnitude(count) => threshold_level(count, len, delta),
         Pruning::Random(_) | Pruning::Bernoulli(_) => 1.0,
-        Pruning::Between { high, .. } => high,
+        Pruning::Between { high: level, .. } | Pruning::Given { level, .. } => level,
     };
     let largest = family.quantile(level);
     let row = largest_row_count(rows, cols, count, delta) as f64;

@@ -44,6 +44,9 @@ const MASKED: usize = 512;
 
 /// `ln` of the `2p`-norm of the sum of the Lipschitz constants of the network and the pruned one.
 pub(crate) fn lipschitz(layers: &[Prepared], p: usize, detail: Detail) -> f64 {
+    if layers.iter().any(|layer| layer.layer.pruning.is_given()) {
+        return f64::INFINITY;
+    }
     let (mut whole, mut kept) = (0.0, 0.0);
     for Prepared { layer, dense, masked, .. } in layers {
         let ln_factor = layer.activation.lipschitz.ln() + layer.law.scale.ln();

@@ -40,12 +40,48 @@ pub fn common_threshold(layers: &[Layer], chosen: &[bool], count: u64, delta: f6
     Ok(layers.iter().zip(chosen).map(prune).collect())
 }
 
+/// The same, and between which counts the pruned weights of each chosen layer are: all together but with chance `delta`.
+/// Given the threshold and the counts layers are independent (Proposition 2.12c).
+fn common_counts(layers: &[Layer], chosen: &[bool], count: u64, delta: f64) -> Result<Vec<Pruning>> {
+    let ranges = common_threshold(layers, chosen, count, delta / 2.0)?;
+    let members = chosen.iter().filter(|chosen| **chosen).count() as f64;
+    let ln_rare = (delta / (4.0 * members)).ln();
+    let given = |(layer, range): (&Layer, Pruning)| {
+        let Pruning::Between { low, high } = range else { return range };
+        let len = layer.shape.len();
+        if low >= 1.0 {
+            return Pruning::Magnitude(len);
+        }
+        // A binomial count is at most, and at least, so much with a chance that is rare.
+        let is_rare = |count: u64, level: f64| {
+            -(len as f64) * relative_entropy(count as f64 / len as f64, level) <= ln_rare
+        };
+        let is_too_few = |count: u64| (count as f64) < len as f64 * low && is_rare(count, low);
+        let is_many = |count: u64| count as f64 > len as f64 * high && is_rare(count, high);
+        let least = first_count(len, |count| !is_too_few(count)).min(len - 1);
+        let most = first_count(len + 1, is_many) - 1;
+        Pruning::Given { level: high, least, most: most.clamp(1, len) }
+    };
+    Ok(layers.iter().zip(ranges).map(given).collect())
+}
+
+/// The first of `0..end` at which `holds`, which is false below some point and true from it on; `end` for none, above zero.
+fn first_count(end: u64, holds: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, end);
+    while low < high {
+        let middle = u64::midpoint(low, high);
+        if holds(middle) { high = middle } else { low = middle + 1 }
+    }
+    low
+}
+
 /// A share of `delta` for the threshold: the smallest bound of those that these give is taken.
 const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 1e-4];
 
 /// A bound of the gap where the `count` smallest of all weights of the chosen layers are pruned, and the ranges of the common
-/// threshold that it is for: part of `delta` pays for them, the rest for Theorem 1. Only its norm lines are used: layers
-/// depend on each other through the threshold, and nothing else is proved for them.
+/// threshold that it is for: part of `delta` pays for them, the rest for Theorem 2 at so many fixed inputs, or for Theorem 1.
+/// Layers depend on each other through the threshold: for that only the norm lines of Theorem 1 are proved (2.12a), and given
+/// the threshold and the counts all lines of both, with a bound of its own for the whole matrix (2.12c).
 ///
 /// # Errors
 /// As for [`common_threshold`], and [`Error::OutOfRange`] for the other numbers.
@@ -54,20 +90,30 @@ pub fn global_bound(
     chosen: &[bool],
     count: u64,
     radius: f64,
+    inputs: Option<f64>,
     delta: f64,
 ) -> Result<(Answer, Vec<Pruning>)> {
     Error::check_range("radius", radius, 0.0, f64::MAX)?;
+    Error::check_range("inputs", inputs.unwrap_or(1.0), 1.0, f64::MAX)?;
     Error::check_range("delta", delta, f64::from_bits(1), 1.0)?;
     let mut store = Store::default();
     let mut best = (Answer::NONE, Vec::new());
+    let question = if inputs.is_some() { Question::Inputs } else { Question::Ball };
     for share in SHARES {
-        let pruning = common_threshold(network.layers(), chosen, count, share * delta)?;
-        let layer = |(layer, &pruning): (&Layer, &Pruning)| Layer { pruning, ..layer.clone() };
-        let layers = store.prepare_all(network.layers().iter().zip(&pruning).map(layer));
-        let ln_chance = -((1.0 - share) * delta).ln();
-        let answer = answer(layers, network.dimension, radius, ln_chance, Question::Ball);
-        if answer.epsilon < best.0.epsilon || best.1.is_empty() {
-            best = (answer, pruning);
+        let ln_chance = inputs.unwrap_or(1.0).ln() - ((1.0 - share) * delta).ln();
+        let mut take = |pruning: Vec<Pruning>, ranges: Vec<Pruning>| {
+            let layer = |(layer, pruning): (&Layer, Pruning)| Layer { pruning, ..layer.clone() };
+            let layers = store.prepare_all(network.layers().iter().zip(pruning).map(layer));
+            let answer = answer(layers, network.dimension, radius, ln_chance, question);
+            if answer.epsilon < best.0.epsilon || best.1.is_empty() {
+                best = (answer, ranges);
+            }
+        };
+        let given = common_counts(network.layers(), chosen, count, share * delta)?;
+        take(given, common_threshold(network.layers(), chosen, count, share * delta / 2.0)?);
+        if question == Question::Ball {
+            let ranges = common_threshold(network.layers(), chosen, count, share * delta)?;
+            take(ranges.clone(), ranges);
         }
     }
     Ok(best)

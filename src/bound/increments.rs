@@ -39,7 +39,7 @@ struct Weights(Vec<(f64, f64, f64)>);
 
 /// `e^(ln - unit)`, one for equal ones.
 fn over(ln: f64, ln_unit: f64) -> f64 {
-    if ln == ln_unit { 1.0 } else { (ln - ln_unit).exp() }
+    if ln.to_bits() == ln_unit.to_bits() { 1.0 } else { (ln - ln_unit).exp() }
 }
 
 /// What lies beyond a cell.
@@ -96,7 +96,9 @@ impl Weights {
             if at + 1 == count || is_negligible {
                 return from_fn(|i| ln_add(tops[i] + (sums[i] + ends[i].0).ln(), ends[i].1));
             }
-            sums.iter_mut().for_each(|sum| *sum += weight);
+            for sum in &mut sums {
+                *sum += weight;
+            }
         }
         [f64::INFINITY; N]
     }
@@ -105,7 +107,14 @@ impl Weights {
 impl Fluctuation {
     /// `ln` of the factor from the squared `p`-norm of a fixed vector to that of its image under the whole matrix.
     pub(crate) fn ln_whole_factor(&self, p: usize) -> f64 {
-        self.moments.whole.get(p, || self.ln_whole(p))
+        self.moments.whole.get(p, || match &self.masked {
+            // The whole matrix is both parts, of the same vector.
+            Some(masked) if masked.pruning.is_given() => {
+                let pair = self.least_pair(0.0, p, Detail::Full);
+                ln_add(pair.ln_kept, pair.ln_pruned)
+            }
+            _ => self.ln_whole(p),
+        })
     }
 
     /// The same for the kept part: positions of one part alone cost nothing (Proposition 2.7a).

@@ -52,7 +52,9 @@ impl Fluctuation {
         let detail = self.masked.as_ref().map_or(Detail::Full, |masked| masked.detail(detail));
         let [ln_kept, ln_pruned] = self.slots[detail as usize].get_all(p, || match &self.masked {
             None => [self.ln_whole(p), f64::NEG_INFINITY],
-            Some(masked) if masked.chance(Part::Pruned) >= 1.0 => [f64::NEG_INFINITY, self.ln_whole(p)],
+            Some(masked) if masked.chance(Part::Pruned) >= 1.0 && !masked.pruning.is_given() => {
+                [f64::NEG_INFINITY, self.ln_whole(p)]
+            }
             Some(masked) => self.of_parts(masked, p, detail),
         });
         Coefficients { ln_kept, ln_pruned }
@@ -128,7 +130,7 @@ impl InputState {
     fn after(self, layer: &Prepared, p: usize) -> Self {
         let Prepared { gap, state, offset, .. } = layer;
         let ln_factor = 2.0 * layer.ln_factor;
-        let (gap, state) = (gap.coefficients(p), state.coefficients(p).ln_kept);
+        let (gap, state) = (gap.coefficients(p), state.ln_whole_factor(p));
         let ln_gap = ln_add(plus(gap.ln_kept, self.ln_gap), plus(gap.ln_pruned, self.ln_state));
         let grown = ln_factor + plus(state, self.ln_state);
         Self {

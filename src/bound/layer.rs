@@ -97,7 +97,8 @@ impl Prepared {
     pub fn new(layer: Layer) -> Self {
         let dense = Arc::new(Dense::new(layer.shape, layer.law.family.clone()));
         let masked = layer.is_pruned().then(|| Arc::new(Masked::new(Arc::clone(&dense), layer.pruning)));
-        let rows = [(&masked, layer.gap_half()), (&None, layer.state_half()), (&masked, layer.state_half())];
+        let whole = if layer.pruning.is_given() { &masked } else { &None };
+        let rows = [(&masked, layer.gap_half()), (whole, layer.state_half()), (&masked, layer.state_half())];
         let fluctuations =
             rows.map(|(masked, half)| Arc::new(Fluctuation::new(Arc::clone(&dense), masked.clone(), half)));
         Self::with(layer, dense, masked, fluctuations)

@@ -9,7 +9,7 @@ use super::few::{MAX_P, ln_frobenius_moment, ln_schur_moment};
 use super::law::{Family, Side, Spread, ln_plain_moment, ln_threshold_moment};
 use super::orders::{Detail, Slots, root};
 use super::shape::{Part, Pruning};
-use super::special::ln_gaussian_moment;
+use super::special::{ln_add, ln_gaussian_moment};
 use super::trace::round_up;
 
 /// A matrix of independent weights at unit scale, some of them pruned.
@@ -27,6 +27,7 @@ pub struct Masked {
     norms: [[Slots; 2]; 2],
     part_scales: [[Slots; 2]; 2],
     joints: [Slots<2>; 2],
+    wholes: Slots,
 }
 
 impl Masked {
@@ -34,8 +35,8 @@ impl Masked {
     #[must_use]
     pub fn new(dense: Arc<Dense>, pruning: Pruning) -> Self {
         let (cells, scales) = Default::default();
-        let (blind_scales, norms, part_scales, joints) = Default::default();
-        Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints }
+        let (blind_scales, norms, part_scales, joints, wholes) = Default::default();
+        Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints, wholes }
     }
 
     /// The cells of its threshold.
@@ -82,6 +83,30 @@ impl Masked {
         (norm, c)
     }
 
+    /// The `2p`-norm of the norm of the whole matrix.
+    pub(crate) fn whole_norm(&self, p: usize) -> f64 {
+        if !self.pruning.is_given() {
+            return self.dense.norm(p);
+        }
+        self.wholes.get(p, || {
+            let parts = [Part::Pruned, Part::Kept];
+            let sum: f64 = parts.iter().map(|&part| self.norm(part, p, Detail::Full)).sum();
+            root(self.ln_given_whole(p), p).min(sum)
+        })
+    }
+
+    /// `ln` of a bound of `E ||W||^{2p}` where each entry is of one part or the other: their moments together, at the
+    /// price of Proposition 2.7b.
+    fn ln_given_whole(&self, p: usize) -> f64 {
+        let parts = [Part::Pruned, Part::Kept].map(|part| self.spread(&self.cells()[0], part, p));
+        if !parts.iter().all(|part| part.is_finite()) {
+            return f64::INFINITY;
+        }
+        let ln_variance = ln_add(parts[0].ln_variance, parts[1].ln_variance);
+        let ln_tau2 = parts[0].ln_tau2.max(parts[1].ln_tau2).max(ln_variance);
+        self.ln_independence(p) + self.dense.ln_spread_trace(Spread { ln_variance, ln_tau2 }, p)
+    }
+
     pub(crate) fn chance(&self, part: Part) -> f64 {
         self.pruning.chance(part, self.dense.shape.len())
     }
@@ -117,8 +142,10 @@ impl Masked {
         if self.is_empty(part) {
             return f64::NEG_INFINITY;
         }
-        let dense = self.dense.ln_norm(p);
-        if self.chance(part) >= 1.0 {
+        // Given the threshold the matrix is not one of independent entries of the law.
+        let is_given = self.pruning.is_given();
+        let dense = if is_given { f64::INFINITY } else { self.dense.ln_norm(p) };
+        if self.chance(part) >= 1.0 && !is_given {
             return dense;
         }
         let norm = match self.ln_factor(part, p) {
@@ -236,7 +263,7 @@ impl Masked {
     /// (Proposition 2.7b); infinite where that is not known.
     pub(crate) fn ln_independence(&self, p: usize) -> f64 {
         match self.pruning {
-            Pruning::Magnitude(_) | Pruning::Random(_) => self.dense.ln_birthday(p),
+            Pruning::Magnitude(_) | Pruning::Random(_) | Pruning::Given { .. } => self.dense.ln_birthday(p),
             Pruning::Bernoulli(_) => 0.0,
             Pruning::Between { low, high } if self.overlap_is_rare(low, high, p) => 0.0,
             Pruning::Between { .. } => f64::INFINITY,
@@ -285,7 +312,7 @@ impl Masked {
         if self.is_empty(part) {
             return f64::NEG_INFINITY;
         }
-        if self.chance(part) >= 1.0 {
+        if self.chance(part) >= 1.0 && !self.pruning.is_given() {
             return power * self.dense.family.gaussian_scale().ln();
         }
         let ln_transfer = if self.pruning.is_counted() { std::f64::consts::LN_2 } else { 0.0 };

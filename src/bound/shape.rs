@@ -66,6 +66,17 @@ pub enum Pruning {
         /// None above this one is.
         high: f64,
     },
+    /// By such a threshold, given where it is and how many weights of this layer are below it: a random set of
+    /// `least..=most` weights, all of them at most that level of the law, the others as if they were above it
+    /// (Proposition 2.12c). For Theorems 1 and 2; the whole matrix is bounded as the sum of its parts.
+    Given {
+        /// The threshold is at most this level.
+        level: f64,
+        /// At least so many are pruned, fewer than all.
+        least: u64,
+        /// At most so many are, one or more.
+        most: u64,
+    },
 }
 
 /// One of the two parts of a pruned matrix.
@@ -87,6 +98,8 @@ impl Pruning {
         match (self, part) {
             (Self::Magnitude(count) | Self::Random(count), Part::Pruned) => count as f64 / len as f64,
             (Self::Magnitude(count) | Self::Random(count), Part::Kept) => (len - count) as f64 / len as f64,
+            (Self::Given { most, .. }, Part::Pruned) => most as f64 / len as f64,
+            (Self::Given { least, .. }, Part::Kept) => (len - least) as f64 / len as f64,
             (Self::Bernoulli(ratio) | Self::Between { high: ratio, .. }, Part::Pruned) => ratio,
             (Self::Bernoulli(ratio) | Self::Between { low: ratio, .. }, Part::Kept) => 1.0 - ratio,
         }
@@ -98,15 +111,22 @@ impl Pruning {
         self.chance(Part::Pruned, len) <= 0.0
     }
 
+    /// Whether the whole matrix is known only by its parts.
+    pub(crate) fn is_given(self) -> bool {
+        matches!(self, Self::Given { .. })
+    }
+
     /// Whether the number of pruned entries is fixed, so that their positions depend on each other.
     pub(crate) fn is_counted(self) -> bool {
-        matches!(self, Self::Magnitude(_) | Self::Random(_))
+        matches!(self, Self::Magnitude(_) | Self::Random(_) | Self::Given { .. })
     }
 
     pub(crate) fn positions(self, part: Part, len: u64) -> Positions {
         match (self, part) {
             (Self::Magnitude(count) | Self::Random(count), Part::Pruned) => Positions::Exactly(count),
             (Self::Magnitude(count) | Self::Random(count), Part::Kept) => Positions::Exactly(len - count),
+            (Self::Given { most, .. }, Part::Pruned) => Positions::Exactly(most),
+            (Self::Given { least, .. }, Part::Kept) => Positions::Exactly(len - least),
             _ => Positions::Each(self.chance(part, len)),
         }
     }
@@ -116,6 +136,7 @@ impl Pruning {
         match self {
             Self::Magnitude(count) if count > 0 && count < len => threshold_cells(count, len),
             Self::Between { low, high } => vec![Cell::between(low, high)],
+            Self::Given { level, .. } => vec![Cell::between(level, level)],
             _ => vec![Cell::BLIND],
         }
     }

@@ -12,7 +12,7 @@ use super::masked::Masked;
 use super::shape::{Pruning, Shape};
 
 type DenseKey = (Shape, usize);
-type MaskedKey = (DenseKey, u8, [u64; 2]);
+type MaskedKey = (DenseKey, u8, [u64; 3]);
 type FluctuationKey = (DenseKey, Option<MaskedKey>, u64);
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
 
@@ -43,10 +43,14 @@ impl Store {
             Arc::clone(self.fluctuations.entry((dense_key, key, half.to_bits())).or_insert_with(new))
         };
         let gap = fluctuation(masked_key, masked.as_ref(), layer.gap_half());
-        let state = fluctuation(None, None, layer.state_half());
+        let state = if layer.pruning.is_given() {
+            fluctuation(masked_key, masked.as_ref(), layer.state_half())
+        } else {
+            fluctuation(None, None, layer.state_half())
+        };
         let pruned_state = if masked.is_none() {
             Arc::clone(&state)
-        } else if layer.state_half() == layer.gap_half() {
+        } else if layer.state_half().to_bits() == layer.gap_half().to_bits() {
             Arc::clone(&gap)
         } else {
             fluctuation(masked_key, masked.as_ref(), layer.state_half())
@@ -123,13 +127,15 @@ fn kind(pruning: Pruning) -> u8 {
         Pruning::Random(_) => 1,
         Pruning::Bernoulli(_) => 2,
         Pruning::Between { .. } => 3,
+        Pruning::Given { .. } => 4,
     }
 }
 
-fn numbers(pruning: Pruning) -> [u64; 2] {
+fn numbers(pruning: Pruning) -> [u64; 3] {
     match pruning {
-        Pruning::Magnitude(count) | Pruning::Random(count) => [count, 0],
-        Pruning::Bernoulli(ratio) => [ratio.to_bits(), 0],
-        Pruning::Between { low, high } => [low.to_bits(), high.to_bits()],
+        Pruning::Magnitude(count) | Pruning::Random(count) => [count, 0, 0],
+        Pruning::Bernoulli(ratio) => [ratio.to_bits(), 0, 0],
+        Pruning::Between { low, high } => [low.to_bits(), high.to_bits(), 0],
+        Pruning::Given { level, least, most } => [level.to_bits(), least, most],
     }
 }

@@ -292,7 +292,7 @@ pub(super) fn bound_spectral(
 /// A bound, its order and theorem, and for each layer the levels that hold the threshold.
 type GlobalAnswer = (f64, usize, u8, Vec<Option<(f64, f64)>>);
 
-/// The largest gap over the ball where the smallest weights of all chosen layers together are pruned: the bound, its order,
+/// The largest gap over the ball, or at so many inputs, where the smallest weights of all chosen layers together are pruned: the bound, its order,
 /// and the levels of each layer's law between which the common threshold lies.
 #[pyfunction]
 pub(super) fn bound_global(
@@ -301,11 +301,13 @@ pub(super) fn bound_global(
     chosen: Vec<bool>,
     count: u64,
     radius: f64,
+    inputs: Option<f64>,
     delta: f64,
 ) -> PyResult<GlobalAnswer> {
     let network = network.0.clone();
-    let (answer, pruning) =
-        run(py, usize::MAX, 1, None, |_| bound::global_bound(&network, &chosen, count, radius, delta))?;
+    let (answer, pruning) = run(py, usize::MAX, 1, None, |_| {
+        bound::global_bound(&network, &chosen, count, radius, inputs, delta)
+    })?;
     let range = |pruning: &Pruning| match *pruning {
         Pruning::Between { low, high } => Some((low, high)),
         _ => None,

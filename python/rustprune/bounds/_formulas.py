@@ -60,6 +60,7 @@ def estimate_global(
     count: int | None = None,
     delta: float = 0.05,
     radius: float = 1.0,
+    inputs: float | None = None,
 ) -> GlobalBound:
     """Bound the gap where the least magnitudes of all pruned layers together are pruned.
 
@@ -70,13 +71,15 @@ def estimate_global(
     ratio, count
         What is pruned of all their weights together: a fraction, or a number.
     delta, radius
-        As for `estimate`, over the ball.
+        As for `estimate`.
+    inputs : float, optional
+        How many points that were fixed before the weights were drawn; by default all of the ball.
 
     Returns
     -------
     GlobalBound
-        The bound, several times above that of one budget for each layer: layers depend on each other through
-        the common threshold, so only norms of their matrices can be used. Infinity where nothing can be said.
+        The bound, above that of one budget for each layer: layers depend on each other through the common
+        threshold. Infinity where nothing can be said.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def estimate_global(
 
     Notes
     -----
-    Proposition 2.12 (a) and (b) of the theory page.
+    Proposition 2.12 of the theory page: over the ball the best of all its parts, at points part (c).
 
     Examples
     --------
@@ -103,6 +106,7 @@ def estimate_global(
         [at in network.pruned for at in range(len(network.layers))],
         whole("count", count),
         number("radius", radius),
+        None if inputs is None else number("inputs", inputs),
         number("delta", delta),
     )
     return GlobalBound(epsilon, f"T{theorem}", tuple(levels))

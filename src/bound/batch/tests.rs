@@ -112,11 +112,11 @@ fn networks_without_activations_have_a_bound_of_their_own() {
 /// Looking at every third order first loses nothing: the least over all orders, for masks of which no detail can be spared.
 #[test]
 fn no_order_is_missed_for_random_masks() {
-    let sizes = [(1, 1), (5, 1), (1, 920), (7, 64), (321, 138), (3, 368), (40, 40), (300, 20)];
+    let sizes = [(1, 1), (5, 1), (7, 64), (321, 138), (3, 368), (64, 64), (900, 70), (500, 700)];
     for family in [Family::Uniform, Family::Normal, Family::Laplace] {
         for (rows, cols) in sizes {
             for depth in [1, 3] {
-                let width = |i: usize| if i % 2 == 0 { cols } else { rows };
+                let width = |i: usize| if i.is_multiple_of(2) { cols } else { rows };
                 let scale = (rows.max(cols) as f64).sqrt().recip();
                 let layer = |i: usize| {
                     let law = crate::bound::testing::law(family.clone(), scale);
@@ -138,7 +138,12 @@ fn no_order_is_missed_for_random_masks() {
                         let points = inputs_bound(&layers, radius, inputs, delta);
                         for (question, best) in [(Question::Ball, ball), (Question::Inputs, points)] {
                             let answer = ask(networks, &[request], question)[0];
-                            assert_close(answer.epsilon, best.epsilon() * (1.0 + ROUNDING));
+                            let (got, least) = (answer.epsilon, best.epsilon() * (1.0 + ROUNDING));
+                            let what = (rows, cols, depth, ratio, delta, question, answer.p, best.p);
+                            assert!(
+                                (got - least).abs() <= 1e-10 * least,
+                                "{family:?} {what:?}: {got} {least}"
+                            );
                         }
                     }
                 }
