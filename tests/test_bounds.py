@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -16,7 +17,7 @@ from scipy import stats
 import rustprune
 from rustprune import bounds
 from rustprune.bounds import Laplace, Network, Normal, Tabulated, Uniform
-from rustprune.bounds._simulate import Drawn, on_sphere
+from rustprune.bounds._drawn import Drawn, on_sphere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -326,14 +327,14 @@ def test_points_under_one_threshold_exceed_their_bound_no_more_often_than_it_say
         limits = [bounds.estimate_global(net, delta=delta, **asked).epsilon for delta in deltas]  # type: ignore[arg-type]
         gaps = []
         for _ in range(samples):
-            drawn = Drawn.of(net, 0.0, "magnitude", rng)
-            chosen = [drawn.weights[at] for at in net.pruned]
-            for at, mask in zip(
-                net.pruned, rustprune.mask(chosen, count / total, scope="global"), strict=True
-            ):
-                drawn.pruned[at] = drawn.weights[at] * mask
+            drawn = Drawn.of(net, rng)
+            pruned = list(drawn.weights)
+            chosen = [pruned[at] for at in net.pruned]
+            masks = rustprune.mask(chosen, count=count, scope="global")
+            for at, mask in zip(net.pruned, masks, strict=True):
+                pruned[at] = pruned[at] * mask
             x = on_sphere(rng, (sizes[0], 1), 2.0)
-            gaps.append(np.linalg.norm(drawn.run(drawn.weights, x)[0] - drawn.run(drawn.pruned, x)[0]))
+            gaps.append(dataclasses.replace(drawn, pruned=pruned).gap_at(x)[0])
         for limit, delta in zip(limits, deltas, strict=True):
             # More violations than this have a probability below 1e-6 if each has at most delta.
             allowed = stats.binom.ppf(1 - 1e-6, samples, delta)
