@@ -22,8 +22,8 @@ pub enum Error {
         got: u64,
         /// How many entries there are.
         len: u64,
-        /// What the count is taken from: a row, an array, or all arrays.
-        group: &'static str,
+        /// What the count is taken from: a row, an array or its name, or all arrays.
+        group: String,
     },
     /// Fewer pruned entries asked for than the existing mask already has.
     #[error(

@@ -52,10 +52,10 @@ impl Amount {
     ///
     /// # Errors
     /// [`Error::CountOutOfRange`] when a count is above `len`.
-    pub fn num_pruned(self, len: u64, group: &'static str) -> Result<u64> {
+    pub fn num_pruned(self, len: u64, group: impl Into<String>) -> Result<u64> {
         match self {
             Self::Ratio(ratio) => Ok(ratio.num_pruned(len)),
-            Self::Count(got) if got > len => Err(Error::CountOutOfRange { got, len, group }),
+            Self::Count(got) if got > len => Err(Error::CountOutOfRange { got, len, group: group.into() }),
             Self::Count(got) => Ok(got),
         }
     }

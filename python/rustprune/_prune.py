@@ -17,7 +17,7 @@ from rustprune._arrays import (
     writable_floats,
     write_back,
 )
-from rustprune._request import Method, Nan, NofM, PruneOptions, Scope, checked, score_of
+from rustprune._request import Counts, Method, Nan, NofM, PruneOptions, Scope, checked, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ def prune_(
     weights: Arrays,
     ratio: float | None = None,
     *,
-    count: int | None = None,
+    count: Counts | None = None,
     method: Method = "magnitude",
     scope: Scope = "tensor",
     pattern: str | NofM | None = None,
@@ -119,7 +119,7 @@ def prune_(
     batch = Batch.of("weights", weights)
     dtypes, arrays = writable_floats(batch)
     shapes = [words.shape for words in arrays]
-    grouped, request = checked(
+    grouped, request, counts = checked(
         batch,
         shapes,
         score=score_of(method),
@@ -133,7 +133,7 @@ def prune_(
     kept = existing_masks(batch, where, shapes)
     check_disjoint(batch.label("", arrays), batch.label("where of ", kept))
     entries = [flat(words) for words in arrays]
-    summaries = _rustprune.prune(batch.names, dtypes, entries, grouped, kept, *request)
+    summaries = _rustprune.prune(batch.names, dtypes, entries, grouped, kept, *request, counts)
     write_back(batch, arrays, entries)
     return batch.rebuild([Summary(*summary) for summary in summaries])
 

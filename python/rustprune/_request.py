@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, SupportsIndex, TypeAlias, TypedDict, Unpack, get_args
@@ -17,6 +17,7 @@ Method: TypeAlias = Literal["magnitude", "random"]
 Scope: TypeAlias = Literal["row", "tensor", "global"]
 Nan: TypeAlias = Literal["raise", "keep", "prune"]
 Pattern: TypeAlias = tuple[int, int, int]
+Counts: TypeAlias = int | Mapping[str, int] | Sequence[int]
 # Score, scope, ratio, count, pattern, nan, seed, named: what `_rustprune.select` and `prune` share, in order.
 Request: TypeAlias = tuple[str, str, float | None, int | None, Pattern | None, str, int | None, bool]
 
@@ -62,7 +63,7 @@ class NofM:
 class Options(TypedDict, total=False):
     """The keywords that every selection takes and that do not decide the type of its result."""
 
-    count: int | None
+    count: Counts | None
     scope: Scope
     pattern: str | NofM | None
     where: Arrays | None
@@ -92,29 +93,33 @@ class Asked(TypedDict):
     score: str
     scope: str
     ratio: float | None
-    count: int | None
+    count: Counts | None
     pattern: str | NofM | None
     nan: str
     seed: int | None
 
 
-def checked(batch: Batch, shapes: list[Shape], **asked: Unpack[Asked]) -> tuple[list[Shape], Request]:
-    """Return the shapes to select in, and the request."""
+def checked(
+    batch: Batch, shapes: list[Shape], **asked: Unpack[Asked]
+) -> tuple[list[Shape], Request, list[int] | None]:
+    """Return the shapes to select in, the request, and the count of each array where each has its own."""
     pattern, seed = asked["pattern"], asked["seed"]
     if seed is not None and asked["score"] != "random":
         raise ValueError(f"seed must be left out unless method is 'random', got {seed!r}")
     if pattern is not None and asked["scope"] != "tensor":
         raise ValueError(f"scope must be left out with a pattern, got {asked['scope']!r}")
     grouped, axis = groups(pattern, batch.names, shapes)
-    return grouped, (
+    count, counts = _counts(batch, asked["count"])
+    request = (
         asked["score"],
         asked["scope"],
-        *amount(asked["ratio"], asked["count"]),
+        *amount(asked["ratio"], count),
         axis,
         asked["nan"],
         None if seed is None else whole("seed", seed),
         batch.container is dict,
     )
+    return grouped, request, counts
 
 
 def score_of(method: str) -> str:
@@ -194,6 +199,14 @@ def pair(word: str, value: object) -> tuple[int, int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise TypeError(f"{word} must be a pair of ints, got {value!r}")
     return whole(word, value[0]), whole(word, value[1])
+
+
+def _counts(batch: Batch, count: object) -> tuple[object, list[int] | None]:
+    """Return the one count that is given, or else that of each array."""
+    if not isinstance(count, Mapping | Sequence) or isinstance(count, str | bytes):
+        return count, None
+    each = batch.match("count", count)
+    return None, [whole(name, item) for name, item in zip(each.names, each.items, strict=True)]
 
 
 def _index(word: str, value: object) -> int:

@@ -136,6 +136,7 @@ def select(
     nan: str,
     seed: int | None,
     named: bool,
+    counts: list[int] | None,
 ) -> None: ...
 def prune(
     names: list[str],
@@ -151,6 +152,7 @@ def prune(
     nan: str,
     seed: int | None,
     named: bool,
+    counts: list[int] | None,
 ) -> list[tuple[int, int, float | None, int]]: ...
 def apply(
     dtypes: list[str],

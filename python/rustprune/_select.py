@@ -20,6 +20,7 @@ from rustprune._arrays import (
 )
 from rustprune._request import (
     Asked,
+    Counts,
     MaskOptions,
     Method,
     Nan,
@@ -96,7 +97,7 @@ def mask(
     weights: Arrays,
     ratio: float | None = None,
     *,
-    count: int | None = None,
+    count: Counts | None = None,
     method: Method = "magnitude",
     scope: Scope = "tensor",
     pattern: str | NofM | None = None,
@@ -117,8 +118,9 @@ def mask(
         detached.
     ratio : float
         Fraction to prune, in [0, 1]: of `n` entries, ``num_pruned(n, ratio)``.
-    count : int
-        How many entries to prune, instead of `ratio`.
+    count : int, or mapping or sequence of int
+        How many entries to prune, instead of `ratio`: a number for all, or one for each array in a container
+        like theirs, as from `allocate`; then `scope` is left out.
     method : {"magnitude", "random"}
         What is kept: the largest ``abs(weights)``, or a uniformly random set.
     scope : {"row", "tensor", "global"}
@@ -259,7 +261,7 @@ def select(
     scores: Arrays,
     ratio: float | None = None,
     *,
-    count: int | None = None,
+    count: Counts | None = None,
     scope: Scope = "tensor",
     pattern: str | NofM | None = None,
     where: Arrays | None = None,
@@ -342,7 +344,7 @@ def num_pruned(n: int, ratio: float) -> int:
 def _mask(batch: Batch, where: object, out: object, *, packed: bool, **asked: Unpack[Asked]) -> object:
     dtypes, arrays = floats(batch)
     shapes = [words.shape for words in arrays]
-    grouped, request = checked(batch, shapes, **asked)
+    grouped, request, counts = checked(batch, shapes, **asked)
     kept = existing_masks(batch, where, shapes)
     entries = [flat(words) for words in arrays]
     if out is None:
@@ -353,5 +355,7 @@ def _mask(batch: Batch, where: object, out: object, *, packed: bool, **asked: Un
             batch.label("out of ", outputs), batch.label("", arrays) | batch.label("where of ", kept)
         )
     preserve = out is not None
-    _rustprune.select(batch.names, dtypes, entries, grouped, kept, outputs, packed, preserve, *request)
+    _rustprune.select(
+        batch.names, dtypes, entries, grouped, kept, outputs, packed, preserve, *request, counts
+    )
     return result

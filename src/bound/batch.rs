@@ -192,7 +192,7 @@ fn check(networks: &[Network], request: &Request<'_>) -> Result<()> {
     for (layer, &count) in layers.iter().zip(request.counts) {
         let len = layer.shape.len();
         if count > len {
-            return Err(Error::CountOutOfRange { got: count, len, group: "a layer" });
+            return Err(Error::CountOutOfRange { got: count, len, group: "a layer".to_owned() });
         }
     }
     Ok(())

@@ -24,7 +24,7 @@ pub fn common_threshold(layers: &[Layer], chosen: &[bool], count: u64, delta: f6
         layers.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(layer, _)| layer).collect();
     let len: u64 = members.iter().map(|layer| layer.shape.len()).sum();
     if count > len {
-        return Err(Error::CountOutOfRange { got: count, len, group: "the chosen layers" });
+        return Err(Error::CountOutOfRange { got: count, len, group: "the chosen layers".to_owned() });
     }
     let bounds = if count == 0 {
         None

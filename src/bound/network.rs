@@ -75,7 +75,7 @@ impl Network {
         let prune = |(layer, count): (&Layer, u64)| {
             let len = layer.shape.len();
             if count > len {
-                return Err(Error::CountOutOfRange { got: count, len, group: "a layer" });
+                return Err(Error::CountOutOfRange { got: count, len, group: "a layer".to_owned() });
             }
             Ok(Layer { pruning: method.pruning(count, len), ..layer.clone() })
         };

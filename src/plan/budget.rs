@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::mask::{Output, count_kept, num_nonzero};
 use crate::plan::{Planner, Rule};
+use crate::ratio::Amount;
 use crate::select::Scope;
 use crate::source::Source;
 
@@ -15,7 +16,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                 self.check_len(part, "entries of `where`", self.source.len(part), kept.len())?;
             }
         }
-        match self.request.rule {
+        match &self.request.rule {
             Rule::Pattern(pattern) => {
                 for part in parts {
                     let axis_len = self.layouts[part].group_axis_len;
@@ -36,13 +37,13 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                 check_where(|| "all arrays together".to_owned(), pruned, num_pruned)?;
                 Ok(vec![len - num_pruned])
             }
-            Rule::Amount(amount, Scope::Tensor) => parts
-                .map(|part| {
-                    let len = self.source.len(part) as u64;
-                    let num_pruned = amount.num_pruned(len, "an array")?;
-                    check_where(|| self.source.name(part), self.already_pruned(part)?, num_pruned)?;
-                    Ok(len - num_pruned)
-                })
+            Rule::Amount(amount, Scope::Tensor) => {
+                parts.map(|part| self.budget_of_part(part, *amount, "an array")).collect()
+            }
+            Rule::Counts(counts) => counts
+                .iter()
+                .zip(parts)
+                .map(|(&count, part)| self.budget_of_part(part, Amount::Count(count), self.source.name(part)))
                 .collect(),
             Rule::Amount(amount, Scope::Row) => parts
                 .map(|part| {
@@ -62,6 +63,13 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                 })
                 .collect(),
         }
+    }
+
+    fn budget_of_part(&self, part: usize, amount: Amount, group: impl Into<String>) -> Result<u64> {
+        let len = self.source.len(part) as u64;
+        let num_pruned = amount.num_pruned(len, group)?;
+        check_where(|| self.source.name(part), self.already_pruned(part)?, num_pruned)?;
+        Ok(len - num_pruned)
     }
 
     pub(super) fn already_pruned(&self, part: usize) -> Result<u64> {

@@ -40,12 +40,25 @@ pub enum Method {
 }
 
 /// How many entries are pruned, and out of what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Rule {
     /// So many of each scope.
     Amount(Amount, Scope),
+    /// Of each array a number of its own.
+    Counts(Vec<u64>),
     /// All but N of every M.
     Pattern(NofM),
+}
+
+impl Rule {
+    /// Whether the entries of an array compete across its rows, so that one cut decides all of it.
+    fn has_one_cut(&self) -> bool {
+        match self {
+            Self::Amount(_, scope) => *scope != Scope::Row,
+            Self::Counts(_) => true,
+            Self::Pattern(_) => false,
+        }
+    }
 }
 
 /// What to prune.

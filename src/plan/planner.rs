@@ -7,15 +7,15 @@ use crate::mask::{Output, PIECE};
 use crate::parallel::for_each;
 use crate::plan::{Choice, Method, Part, Plan, Planner, Rule, Scratch, Summary};
 use crate::sample::{Coin, Pattern};
-use crate::select::{Buffers, Cut, Nan, Ranking, Scope, Tuning, append_pieces, keep_top};
+use crate::select::{Buffers, Cut, Nan, Ranking, Tuning, append_pieces, keep_top};
 use crate::source::{ReadBuffer, Source};
 
 impl<S: Source + ?Sized> Planner<'_, S> {
     pub(super) fn decide(&self) -> Result<Plan> {
         let budgets = self.budgets()?;
         let mut plan = Plan { parts: Vec::new() };
-        match (&self.request.method, self.request.rule) {
-            (&Method::Top(score, nan), Rule::Amount(_, scope)) if scope != Scope::Row => {
+        match (&self.request.method, &self.request.rule) {
+            (&Method::Top(score, nan), rule) if rule.has_one_cut() => {
                 let mut contests = self.contests(&budgets, &mut self.no_outputs());
                 self.run(&mut contests, score, nan, true)?;
                 for contest in contests {
@@ -32,7 +32,7 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                     }
                 }
             }
-            (Method::Random { seed, streams }, Rule::Amount(_, scope)) if scope != Scope::Row => {
+            (Method::Random { seed, streams }, rule) if rule.has_one_cut() => {
                 let mut contests = self.contests(&budgets, &mut self.no_outputs());
                 for contest in &mut contests {
                     for (part, coin, flips) in self.draw(contest, *seed, streams)? {
@@ -62,14 +62,14 @@ impl<S: Source + ?Sized> Planner<'_, S> {
         if preserve && matches!(self.request.method, Method::Top(_, Nan::Raise)) {
             self.look_for_nan()?;
         }
-        match (&self.request.method, self.request.rule) {
-            (&Method::Top(score, nan), Rule::Amount(_, scope)) if scope != Scope::Row => {
+        match (&self.request.method, &self.request.rule) {
+            (&Method::Top(score, nan), rule) if rule.has_one_cut() => {
                 let mut outputs = outputs.into_iter().map(Some).collect();
                 let mut contests = self.contests(&budgets, &mut outputs);
                 self.run(&mut contests, score, nan, false)?;
                 contests.into_iter().try_for_each(|contest| contest.cut.map(drop))
             }
-            (Method::Random { seed, streams }, Rule::Amount(_, scope)) if scope != Scope::Row => {
+            (Method::Random { seed, streams }, rule) if rule.has_one_cut() => {
                 let mut outputs = outputs.into_iter().map(Some).collect();
                 let mut contests = self.contests(&budgets, &mut outputs);
                 contests.iter_mut().try_for_each(|contest| self.draw(contest, *seed, streams).map(drop))
@@ -106,22 +106,22 @@ impl<S: Source + ?Sized> Planner<'_, S> {
         let mut parts = Vec::new();
         for part in 0..self.source.num_parts() {
             let layout = self.layouts[part];
-            let choice = match (&self.request.method, self.request.rule) {
+            let choice = match (&self.request.method, &self.request.rule) {
                 (&Method::Top(score, nan), rule) => {
                     let ranking = Ranking::new(self.source, part..part + 1, score, nan);
                     match rule {
-                        Rule::Pattern(pattern) => Choice::Groups { ranking, pattern },
-                        Rule::Amount(..) if layout.row_len > PIECE => {
+                        &Rule::Pattern(pattern) => Choice::Groups { ranking, pattern },
+                        _ if layout.row_len > PIECE => {
                             let cuts = self.long_rows(part, ranking, budgets[part])?;
                             Choice::LongRows { ranking, cuts }
                         }
-                        Rule::Amount(..) => Choice::Rows { ranking, num_kept: budgets[part] },
+                        _ => Choice::Rows { ranking, num_kept: budgets[part] },
                     }
                 }
-                (Method::Random { streams, .. }, Rule::Pattern(pattern)) => {
+                (Method::Random { streams, .. }, &Rule::Pattern(pattern)) => {
                     Choice::RandomGroups { stream: streams[part], pattern: Pattern::new(pattern) }
                 }
-                (Method::Random { streams, .. }, Rule::Amount(..)) => {
+                (Method::Random { streams, .. }, _) => {
                     let (stream, num_kept) = (streams[part], budgets[part]);
                     let coin = Coin::for_count(stream, num_kept, layout.row_len as u64);
                     Choice::RandomRows { coin, stream, num_kept }
@@ -183,11 +183,11 @@ impl<S: Source + ?Sized> Planner<'_, S> {
                     counts[number] = num_kept * part.num_rows();
                 }
                 Choice::LongRows { .. } => {
-                    let Rule::Amount(amount, _) = self.request.rule else { continue };
+                    let Rule::Amount(amount, _) = &self.request.rule else { continue };
                     let row_len = part.layout.row_len as u64;
                     counts[number] = (row_len - amount.num_pruned(row_len, "a row")?) * part.num_rows();
                 }
-                _ => match (self.source.kept(number), self.request.rule) {
+                _ => match (self.source.kept(number), &self.request.rule) {
                     (None, Rule::Pattern(pattern)) => {
                         counts[number] = (part.len / pattern.group() * pattern.kept()) as u64;
                     }

@@ -69,7 +69,7 @@ impl Checkpoint {
         seed: Option<u64>,
         named: bool,
     ) -> PyResult<Vec<Summary>> {
-        let words = Words { score, scope, ratio, count, pattern, nan, seed, named };
+        let words = Words { score, scope, ratio, count, counts: None, pattern, nan, seed, named };
         let targets = Targets::new(&self.shards, &places)?;
         let names: Vec<_> = (0..places.len()).map(|part| targets.name(part)).collect();
         let request = words.request(&names)?;

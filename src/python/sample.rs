@@ -30,6 +30,7 @@ pub(super) fn random_mask(
         scope: "tensor",
         ratio,
         count,
+        counts: None,
         pattern,
         nan: "keep",
         seed: Some(seed),

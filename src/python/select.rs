@@ -24,6 +24,7 @@ pub(super) struct Words<'a> {
     pub scope: &'a str,
     pub ratio: Option<f64>,
     pub count: Option<u64>,
+    pub counts: Option<Vec<u64>>,
     pub pattern: Option<(u32, u32, usize)>,
     pub nan: &'a str,
     pub seed: Option<u64>,
@@ -60,10 +61,19 @@ impl Words<'_> {
             ("random", None) => return Err(PyValueError::new_err("method=\"random\" needs a seed")),
             (other, _) => return Err(unknown("method", "magnitude or random", other)),
         };
-        let rule = match (self.ratio, self.count, self.pattern) {
-            (Some(ratio), None, None) => Rule::Amount(Amount::Ratio(Ratio::new(ratio)?), scope),
-            (None, Some(count), None) => Rule::Amount(Amount::Count(count), scope),
-            (None, None, Some((kept, group, _))) => Rule::Pattern(NofM::new(kept, group)?),
+        let rule = match (self.ratio, self.count, &self.counts, self.pattern) {
+            (Some(ratio), None, None, None) => Rule::Amount(Amount::Ratio(Ratio::new(ratio)?), scope),
+            (None, Some(count), None, None) => Rule::Amount(Amount::Count(count), scope),
+            (None, None, Some(counts), None) if scope == Scope::Tensor && counts.len() == names.len() => {
+                Rule::Counts(counts.clone())
+            }
+            (None, None, Some(_), None) => {
+                return Err(PyValueError::new_err(format!(
+                    "scope must be tensor with a count for each array, got {:?}",
+                    self.scope
+                )));
+            }
+            (None, None, None, Some((kept, group, _))) => Rule::Pattern(NofM::new(kept, group)?),
             _ => return Err(PyValueError::new_err("expected exactly one of ratio, count and pattern")),
         };
         Ok(Request { method, rule })
@@ -104,8 +114,9 @@ pub(super) fn select(
     nan: &str,
     seed: Option<u64>,
     named: bool,
+    counts: Option<Vec<u64>>,
 ) -> PyResult<()> {
-    let words = Words { score, scope, ratio, count, pattern, nan, seed, named };
+    let words = Words { score, scope, ratio, count, counts, pattern, nan, seed, named };
     let (request, layouts) = (words.request(&names)?, words.layouts(&shapes));
     let kept = kept_slices(&kept)?;
     let source = arrays(names, &dtypes, readable(&bits), &kept)?;
@@ -133,8 +144,9 @@ pub(super) fn prune(
     nan: &str,
     seed: Option<u64>,
     named: bool,
+    counts: Option<Vec<u64>>,
 ) -> PyResult<Vec<Summary>> {
-    let words = Words { score, scope, ratio, count, pattern, nan, seed, named };
+    let words = Words { score, scope, ratio, count, counts, pattern, nan, seed, named };
     let (request, layouts) = (words.request(&names)?, words.layouts(&shapes));
     let kept = kept_slices(&kept)?;
     let source = arrays(names, &dtypes, writable(&bits), &kept)?;

@@ -106,7 +106,7 @@ def prune_checkpoint(
     if in_place if out else not (in_place or dry_run):
         raise ValueError("exactly one of out and in_place must be given, or dry_run")
     score, named = score_of(method), Batch("targets", [], [], dict)
-    _, request = checked(
+    _, request, _ = checked(
         named, [], score=score, scope=scope, ratio=ratio, count=count, pattern=pattern, nan=nan, seed=seed
     )
     files = find(src)
