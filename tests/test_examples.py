@@ -9,7 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.mark.parametrize("name", ["lottery_digits", "retrain_digits"])
+@pytest.mark.parametrize("name", ["finetune_minilm", "lottery_digits", "retrain_digits"])
 def test_an_example_prints_its_table_and_draws_its_picture(name: str, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--quick", "--out", str(picture)]
