@@ -1,4 +1,4 @@
-"""README: its Python runs, its commands are the ones that are checked, its options exist."""
+"""README and the torch page: Python runs, its commands are the ones that are checked, its options exist."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, page: str = README) -> list[str]:
     """Return the fenced code of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", blocks("python") + blocks("python", (ROOT / "docs/torch.md").read_text()))
 def test_every_example_runs(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})
 
