@@ -1,0 +1,1 @@
+"""Pruning where the weights lie: on a GPU."""

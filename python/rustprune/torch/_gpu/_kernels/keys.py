@@ -1,0 +1,160 @@
+"""Keys of weights that lie at any address: the integers of `src/dtype.rs`, whose order is that of the scores.
+
+A tensor is known by its address, as an int64 in a table, so that one launch serves any number of them. Of `base`,
+0 for magnitudes and the limit for signed scores, NaN to be pruned has the key ``-(base + 1)``, an entry that an
+existing mask prunes ``-(base + 2)``, and no entry at all ``-(base + 3)``.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def find(starts: tl.tensor, count: tl.tensor, steps: tl.tensor, number: tl.tensor) -> tl.tensor:
+    """Return the last of `count` ascending starts that is at most `number`; ``2**steps >= count``."""
+    low = number * 0
+    high = low + count
+    for _ in range(steps):
+        middle = (low + high) // 2
+        reached = tl.load(starts + middle) <= number
+        low = tl.where(reached, middle, low)
+        high = tl.where(reached, high, middle)
+    return low
+
+
+@triton.jit
+def load_words(
+    address: tl.tensor, offsets: tl.tensor, inside: tl.tensor, code: tl.constexpr, full: tl.constexpr
+) -> tl.tensor:
+    """Return the bits of the entries at `offsets` from an address, as signed integers.
+
+    If `full`, all are inside and the address is a multiple of 16: a mask, or no hint, would divide the loads.
+    """
+    if code == 0:
+        to = address.to(tl.pointer_type(tl.int64))
+    elif code == 1:
+        to = address.to(tl.pointer_type(tl.int32))
+    elif code <= 3:
+        to = address.to(tl.pointer_type(tl.int16))
+    else:
+        to = address.to(tl.pointer_type(tl.int8))
+    if full:
+        words = tl.load(tl.multiple_of(to, 16) + offsets)
+    else:
+        words = tl.load(to + offsets, mask=inside, other=0)
+    if code >= 2:
+        words = words.to(tl.int32)
+    return words
+
+
+@triton.jit
+def load_allowed(address: tl.tensor, offsets: tl.tensor, inside: tl.tensor) -> tl.tensor:
+    """Return whether the bits at an address are set at `offsets`."""
+    byte = tl.load(address.to(tl.pointer_type(tl.uint8)) + (offsets >> 3), mask=inside, other=0)
+    return ((byte.to(tl.int32) >> (offsets & 7).to(tl.int32)) & 1) != 0
+
+
+@triton.jit
+def magnitude(words: tl.tensor, code: tl.constexpr) -> tl.tensor:
+    """Return the bits without the sign."""
+    if code == 0:
+        return words & 0x7FFFFFFFFFFFFFFF
+    elif code == 1:
+        return words & 0x7FFFFFFF
+    elif code <= 3:
+        return words & 0x7FFF
+    else:
+        return words & 0x7F
+
+
+@triton.jit
+def widen(magnitudes: tl.tensor, code: tl.constexpr) -> tl.tensor:
+    """Return the magnitude bits, in float64, of the same value: every step is exact."""
+    if code == 0:
+        return magnitudes
+    elif code == 1:
+        wide = magnitudes.to(tl.float32, bitcast=True).to(tl.float64)
+    elif code == 2:
+        wide = magnitudes.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32).to(tl.float64)
+    elif code == 3:
+        wide = (magnitudes << 16).to(tl.float32, bitcast=True).to(tl.float64)
+    elif code == 4:
+        # As float16 the value is too small by the difference of the exponent biases, 2**(15 - 7).
+        small = (magnitudes << 7).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+        wide = small.to(tl.float64) * 256.0
+    else:
+        wide = (magnitudes << 8).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32).to(tl.float64)
+    return wide.to(tl.int64, bitcast=True)
+
+
+@triton.jit
+def keys_of(
+    words: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    wide: tl.constexpr,
+) -> tl.tensor:
+    """Return the keys, and which entries are NaN; `limit` is that of the format, `top` the key of NaN."""
+    key = magnitude(words, code)
+    is_nan = key > limit
+    if wide:
+        key = widen(key, code)
+    if signed:
+        key = tl.where(words < 0, -key, key)
+    if nan == "keep":
+        key = tl.where(is_nan, top, key)
+    elif nan == "prune":
+        key = tl.where(is_nan, -(base + 1), key)
+    return key, is_nan
+
+
+@triton.jit
+def load_keys(
+    address: tl.tensor,
+    offsets: tl.tensor,
+    inside: tl.tensor,
+    where: tl.tensor,
+    where_offsets: tl.tensor,
+    format_: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    masked: tl.constexpr,
+    full: tl.constexpr,
+) -> tl.tensor:
+    """Return the keys of entries, and which are NaN. Of several formats (`code` is -1) `format_` says which."""
+    if code >= 0:
+        keys, is_nan = keys_of(
+            load_words(address, offsets, inside, code, full), code, limit, top, base, signed, nan, False
+        )
+    else:
+        keys = tl.zeros(inside.shape, tl.int64)
+        is_nan = inside & False
+        for one in tl.static_range(6):
+            these = inside & (offsets * 0 + format_ == one)
+            # The largest magnitude that is not NaN; of float64 it is the one given.
+            half: tl.constexpr = 0x7C00 if one == 2 else 0x7F80
+            byte: tl.constexpr = 0x7E if one == 4 else 0x7C
+            small: tl.constexpr = half if one <= 3 else byte
+            own: tl.constexpr = limit if one == 0 else (0x7F800000 if one == 1 else small)
+            words = load_words(address, offsets, these, one, False)
+            found, bad = keys_of(words, one, own, top, base, signed, nan, True)
+            keys = tl.where(these, found, keys)
+            is_nan = is_nan | (these & bad)
+    if masked:
+        allowed = load_allowed(where, where_offsets, inside)
+        keys = tl.where(allowed, keys, -(base + 2))
+        is_nan = is_nan & allowed
+    if not full:
+        keys = tl.where(inside, keys, -(base + 3))
+        is_nan = is_nan & inside
+    return keys, is_nan

@@ -1,0 +1,221 @@
+"""Exact order statistics of (key, place) pairs: histograms of one 8-bit digit after the other.
+
+The order is that of *(key descending, place ascending)*. The digits are those of ``top - key``, then those of
+the place. A question is five int64: where its pairs begin, how many there are, and which of them is asked for
+(1 is the first); then there is what is known before each digit: the rank that is left, the digits so far of
+both, and whether all is known.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from rustprune.torch._gpu._kernels.keys import find, load_keys
+
+BINS = tl.constexpr(256)
+FIELDS = tl.constexpr(4)
+FAR = tl.constexpr(1 << 62)
+
+
+@triton.jit
+def digit_shift(number: tl.tensor, key_digits: tl.tensor, place_digits: tl.tensor) -> tl.tensor:
+    """Return by how much the digit of that number is shifted."""
+    is_place = number >= key_digits
+    return 8 * tl.where(is_place, key_digits + place_digits - 1 - number, key_digits - 1 - number)
+
+
+@triton.jit
+def known(
+    states: tl.tensor,
+    histograms: tl.tensor,
+    question: tl.tensor,
+    num_questions: tl.tensor,
+    number: tl.tensor,
+    key_digits: tl.tensor,
+    place_digits: tl.tensor,
+    first: tl.constexpr,
+) -> tl.tensor:
+    """Return what is known before the digit `number`: rank, ``top - key``, place, and whether that is all."""
+    last = number - 1
+    if first:
+        last = number
+    state = states + (last * num_questions + question) * FIELDS
+    rank = tl.load(state)
+    key = tl.load(state + 1)
+    place = tl.load(state + 2)
+    done = tl.load(state + 3)
+    if not first:
+        bins = tl.arange(0, BINS)
+        counts = tl.load(histograms + (last * num_questions + question) * BINS + bins)
+        upto = tl.cumsum(counts, 0)
+        digit = tl.sum((upto < rank).to(tl.int64), 0)
+        before = tl.sum(tl.where(bins < digit, counts, 0), 0)
+        here = tl.sum(tl.where(bins == digit, counts, 0), 0)
+        shift = digit_shift(last, key_digits, place_digits).to(tl.int64)
+        is_place = last >= key_digits
+        open_ = done == 0
+        rank = tl.where(open_, rank - before, rank)
+        key = tl.where(open_ & (is_place == 0), key | (digit << shift), key)
+        place = tl.where(open_ & is_place, place | (digit << shift), place)
+        # All pairs of that key are within the rank: no place divides them.
+        whole = open_ & (last == key_digits - 1) & (rank == here)
+        place = tl.where(whole, FAR, place)
+        done = tl.where(whole, 1, done)
+    return rank, key, place, done
+
+
+@triton.jit
+def digits_of(
+    keys: tl.tensor,
+    places: tl.tensor,
+    inside: tl.tensor,
+    key: tl.tensor,
+    place: tl.tensor,
+    is_place: tl.tensor,
+    shift: tl.tensor,
+    first: tl.constexpr,
+) -> tl.tensor:
+    """Return the counts of one digit among the pairs that agree with what is known."""
+    values = keys
+    if not first:
+        values = tl.where(is_place, places, keys)
+        known_digits = tl.where(is_place, place, key)
+        # Two shifts: by 64 at once is no shift that a processor knows.
+        inside = inside & (((values >> shift) >> 8) == ((known_digits >> shift) >> 8))
+        inside = inside & ((is_place == 0) | (keys == key))
+    return tl.histogram(((values >> shift) & 255).to(tl.int32), BINS, mask=inside).to(tl.int64)
+
+
+@triton.jit(do_not_specialize=["number", "key_digits", "place_digits"])
+def count_pairs(
+    keys: tl.tensor,
+    places: tl.tensor,
+    lists: tl.tensor,
+    states: tl.tensor,
+    histograms: tl.tensor,
+    number: tl.tensor,
+    key_digits: tl.tensor,
+    place_digits: tl.tensor,
+    top: tl.constexpr,
+    first: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Count the digit `number` of the pairs of each question; axis 1 of the grid are the questions."""
+    question = tl.program_id(1)
+    num_questions = tl.num_programs(1)
+    rank, key, place, done = known(
+        states, histograms, question, num_questions, number, key_digits, place_digits, first
+    )
+    if not first:
+        # Every program of a question writes the same.
+        state = states + (number * num_questions + question) * FIELDS
+        tl.store(state, rank)
+        tl.store(state + 1, key)
+        tl.store(state + 2, place)
+        tl.store(state + 3, done)
+    start = tl.load(lists + 2 * question)
+    count = tl.where(done == 0, tl.load(lists + 2 * question + 1), 0)
+    if count > tl.program_id(0) * block:
+        is_place = number >= key_digits
+        shift = digit_shift(number, key_digits, place_digits).to(tl.int64)
+        placed = tl.where(is_place, count, 0)
+        counts = tl.zeros([BINS], tl.int64)
+        for begin in range(tl.program_id(0) * block, count, tl.num_programs(0) * block):
+            offsets = begin + tl.arange(0, block)
+            inside = offsets < count
+            found = tl.load(keys + start + offsets, mask=inside, other=0).to(tl.int64)
+            where = tl.load(places + start + offsets, mask=offsets < placed, other=0)
+            counts += digits_of(top - found, where, inside, key, place, is_place, shift, first)
+        bins = tl.arange(0, BINS)
+        to = histograms + (number * num_questions + question) * BINS + bins
+        tl.atomic_add(to, counts, mask=counts > 0, sem="relaxed")
+
+
+@triton.jit(do_not_specialize=["number", "key_digits", "place_digits", "num_tiles", "steps"])
+def count_entries(
+    segments: tl.tensor,
+    num_segments: tl.tensor,
+    steps: tl.tensor,
+    num_tiles: tl.tensor,
+    missed: tl.tensor,
+    states: tl.tensor,
+    histograms: tl.tensor,
+    num_questions: tl.tensor,
+    number: tl.tensor,
+    key_digits: tl.tensor,
+    place_digits: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    masked: tl.constexpr,
+    first: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Count the digit `number` of all entries of the contests that were missed; the last `missed` is any."""
+    total = tl.where(tl.load(missed + num_questions) != 0, num_tiles, 0)
+    for tile in range(tl.program_id(0), total, tl.num_programs(0)):
+        segment = find(segments, num_segments, steps, tl.cast(tile, tl.int64))
+        row = segments + segment
+        question = tl.load(row + 5 * num_segments)
+        rank, key, place, done = known(
+            states, histograms, question, num_questions, number, key_digits, place_digits, first
+        )
+        begin = (tile - tl.load(row)) * block
+        if not first:
+            state = states + (number * num_questions + question) * FIELDS
+            tl.store(state, rank)
+            tl.store(state + 1, key)
+            tl.store(state + 2, place)
+            tl.store(state + 3, done)
+        if done == 0:
+            offsets = begin + tl.arange(0, block)
+            inside = offsets < tl.load(row + 4 * num_segments)
+            keys, _ = load_keys(
+                tl.load(row + num_segments),
+                offsets,
+                inside,
+                tl.load(row + 3 * num_segments),
+                offsets,
+                tl.load(row + 7 * num_segments),
+                code,
+                limit,
+                top,
+                base,
+                signed,
+                nan,
+                masked,
+                False,
+            )
+            is_place = number >= key_digits
+            shift = digit_shift(number, key_digits, place_digits).to(tl.int64)
+            places = tl.load(row + 6 * num_segments) + offsets
+            counts = digits_of(top - keys.to(tl.int64), places, inside, key, place, is_place, shift, first)
+            bins = tl.arange(0, BINS)
+            to = histograms + (number * num_questions + question) * BINS + bins
+            tl.atomic_add(to, counts, mask=counts > 0, sem="relaxed")
+
+
+@triton.jit(do_not_specialize=["number", "key_digits", "place_digits"])
+def conclude(
+    states: tl.tensor,
+    histograms: tl.tensor,
+    cuts: tl.tensor,
+    number: tl.tensor,
+    key_digits: tl.tensor,
+    place_digits: tl.tensor,
+    top: tl.constexpr,
+    stride: tl.constexpr,
+) -> None:
+    """Write the cut of each question: pairs above its key are kept, and those of its key before its place."""
+    question = tl.program_id(0)
+    num_questions = tl.num_programs(0)
+    _, key, place, done = known(
+        states, histograms, question, num_questions, number, key_digits, place_digits, False
+    )
+    cut = cuts + 2 * stride * question
+    tl.store(cut, top - key)
+    tl.store(cut + 1, tl.where(done == 0, place + 1, place))

@@ -1,0 +1,419 @@
+"""Guess, scan, judge and mend: the mask of a contest from a sample, one pass and the candidates it leaves.
+
+A segment is a run of entries of one tensor in one contest; the table of segments has, field by field: first
+tile, address of the weights, of the mask, of the existing mask, length, contest, place of the first entry in its
+contest, format, first chunk. The table of contests: entries, entries kept, first segment, number of segments, begin and size of its
+sample, begin and size of its list of candidates. A cut is a key and a place; two of each contest enclose its own.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from rustprune.torch._gpu._kernels.keys import find, load_keys
+from rustprune.torch._gpu._kernels.radix import FIELDS
+
+
+@triton.jit
+def scatter(number: tl.tensor) -> tl.tensor:
+    """Return 32 bits that do not keep step with a number, as an int64: products stay below 2**63."""
+    number = ((number ^ (number >> 16)) * 0x21F0AAAD) & 0xFFFFFFFF
+    number = ((number ^ (number >> 15)) * 0x735A2D97) & 0xFFFFFFFF
+    return number ^ (number >> 15)
+
+
+@triton.jit(do_not_specialize=["num_segments", "num_contests", "steps"])
+def sample(
+    segments: tl.tensor,
+    num_segments: tl.tensor,
+    contests: tl.tensor,
+    num_contests: tl.tensor,
+    steps: tl.tensor,
+    keys: tl.tensor,
+    places: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    masked: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Draw one entry of each of equal strata; axis 1 of the grid are the contests."""
+    contest = contests + tl.program_id(1)
+    length = tl.load(contest)
+    size = tl.load(contest + 5 * num_contests)
+    number = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = number < size
+    start = number * length // tl.maximum(size, 1)
+    width = (number + 1) * length // tl.maximum(size, 1) - start
+    place = tl.where(inside, start + ((scatter(number) * width) >> 32), 0)
+    first = tl.load(contest + 2 * num_contests)
+    found = find(
+        segments + 6 * num_segments + first, tl.load(contest + 3 * num_contests), steps, place
+    )
+    row = segments + first + found
+    offsets = place - tl.load(row + 6 * num_segments)
+    where = tl.load(row + 3 * num_segments)
+    drawn, _ = load_keys(
+        tl.load(row + num_segments),
+        offsets,
+        inside,
+        where,
+        offsets,
+        tl.load(row + 7 * num_segments),
+        code,
+        limit,
+        top,
+        base,
+        signed,
+        nan,
+        masked,
+        False,
+    )
+    to = tl.load(contest + 4 * num_contests) + number
+    tl.store(keys + to, drawn, mask=inside)
+    tl.store(places + to, place, mask=inside)
+
+
+@triton.jit
+def above(
+    keys: tl.tensor, offsets: tl.tensor, cut: tl.tensor, first: tl.tensor, block: tl.constexpr
+) -> tl.tensor:
+    """Return which entries of a tile, whose first has the place `first`, a cut keeps."""
+    key = tl.load(cut).to(keys.dtype)
+    boundary = tl.minimum(tl.maximum(tl.load(cut + 1) - first, 0), block).to(tl.int32)
+    if (boundary > 0) & (boundary < block):
+        kept = keys >= tl.where(offsets < boundary, key, key + 1)
+    else:
+        kept = keys >= tl.where(boundary > 0, key, key + 1)
+    return kept
+
+
+@triton.jit
+def store_mask(
+    address: tl.tensor,
+    kept: tl.tensor,
+    left: tl.tensor,
+    packed: tl.constexpr,
+    full: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Write the mask of a tile with `left` entries, as bits or bytes; if `full`, there are as many."""
+    to = address.to(tl.pointer_type(tl.uint8))
+    if packed:
+        bits = tl.reshape(kept.to(tl.int32), (block // 8, 8)) << tl.arange(0, 8)[None, :]
+        offsets = tl.arange(0, block // 8)
+        values = tl.sum(bits, 1).to(tl.uint8)
+        inside = offsets * 8 < left
+    else:
+        offsets = tl.arange(0, block)
+        values = kept.to(tl.uint8)
+        inside = offsets < left
+    if full:
+        tl.store(tl.multiple_of(to, 16) + offsets, values)
+    else:
+        tl.store(to + offsets, values, mask=inside)
+
+
+@triton.jit
+def scan_tile(
+    row: tl.tensor,
+    num_segments: tl.tensor,
+    begin: tl.tensor,
+    contest: tl.tensor,
+    cuts: tl.tensor,
+    flags: tl.tensor,
+    counts: tl.tensor,
+    nan_flag: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    masked: tl.constexpr,
+    packed: tl.constexpr,
+    exact: tl.constexpr,
+    full: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Write the mask of a tile by the higher cut, count what it keeps, and flag what is between the two."""
+    left = tl.load(row + 4 * num_segments) - begin
+    first = tl.load(row + 6 * num_segments) + begin
+    format_ = tl.load(row + 7 * num_segments)
+    if code >= 0:
+        size: tl.constexpr = 8 if code == 0 else (4 if code == 1 else (2 if code <= 3 else 1))
+    else:
+        size = tl.where(format_ == 0, 8, tl.where(format_ == 1, 4, tl.where(format_ <= 3, 2, 1)))
+    weights = tl.load(row + num_segments) + begin * size
+    if packed:
+        mask = tl.load(row + 2 * num_segments) + begin // 8
+    else:
+        mask = tl.load(row + 2 * num_segments) + begin
+    offsets = tl.arange(0, block)
+    inside = offsets < left
+    keys, is_nan = load_keys(
+        weights,
+        offsets,
+        inside,
+        tl.load(row + 3 * num_segments) + begin // 8,
+        offsets,
+        format_,
+        code,
+        limit,
+        top,
+        base,
+        signed,
+        nan,
+        masked,
+        full,
+    )
+    # What is no entry has a key below every cut.
+    higher = above(keys, offsets, cuts + 4 * contest, first, block)
+    kept = higher
+    if masked:
+        kept = higher & (keys > -(base + 2))
+    store_mask(mask, kept, left, packed, full, block)
+    if not exact:
+        lower = above(keys, offsets, cuts + 4 * contest + 2, first, block)
+        tl.atomic_add(counts + 2 * contest, tl.sum(higher.to(tl.int32), 0).to(tl.int64), sem="relaxed")
+        # Flags alone: to write the few out here would cost every entry a prefix sum and two predicated stores.
+        between = tl.reshape((lower & (higher == 0)).to(tl.int32), (block // 16, 16))
+        words = tl.sum(between << tl.arange(0, 16)[None, :], 1).to(tl.int16)
+        tile = tl.load(row) + begin // block
+        tl.store(flags + tile * (block // 16) + tl.arange(0, block // 16), words)
+        if nan == "raise":
+            if tl.max(is_nan.to(tl.int32), 0) != 0:
+                tl.store(nan_flag, 1)
+
+
+@triton.jit(do_not_specialize=["num_segments", "num_contests", "num_tiles", "steps"])
+def scan(
+    segments: tl.tensor,
+    num_segments: tl.tensor,
+    steps: tl.tensor,
+    num_tiles: tl.tensor,
+    num_contests: tl.tensor,
+    cuts: tl.tensor,
+    flags: tl.tensor,
+    counts: tl.tensor,
+    missed: tl.tensor,
+    nan_flag: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    masked: tl.constexpr,
+    packed: tl.constexpr,
+    exact: tl.constexpr,
+    full: tl.constexpr,
+    tails: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Scan full tiles, or those that are not, or all; if `exact`, of the contests that were missed only.
+
+    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each segment is if it is not full, of which
+    there are `num_tiles`; else every tile is. Two kernels need fewer registers than one that can do both.
+    """
+    total = num_tiles
+    if exact:
+        total = tl.where(tl.load(missed + num_contests) != 0, num_tiles, 0)
+    for index in range(tl.program_id(0), total, tl.num_programs(0)):
+        number = tl.cast(index, tl.int64)
+        segment = number
+        if not tails:
+            segment = find(segments, num_segments, steps, number)
+        row = segments + segment
+        contest = tl.load(row + 5 * num_segments)
+        length = tl.load(row + 4 * num_segments)
+        begin = (number - tl.load(row)) * block
+        if tails:
+            begin = length // block * block
+        wanted = begin < length
+        if full:
+            wanted = begin + block <= length
+        if exact:
+            wanted = wanted & (tl.load(missed + contest) != 0)
+        if wanted:
+            scan_tile(
+                row,
+                num_segments,
+                begin,
+                contest,
+                cuts,
+                flags,
+                counts,
+                nan_flag,
+                code,
+                limit,
+                top,
+                base,
+                signed,
+                nan,
+                masked,
+                packed,
+                exact,
+                full,
+                block,
+            )
+
+
+@triton.jit
+def num_bits(words: tl.tensor) -> tl.tensor:
+    """Return how many bits of each int32 are 1."""
+    words = words - ((words >> 1) & 0x55555555)
+    words = (words & 0x33333333) + ((words >> 2) & 0x33333333)
+    words = (words + (words >> 4)) & 0x0F0F0F0F
+    return (words * 0x01010101 >> 24) & 0xFF
+
+
+@triton.jit(do_not_specialize=["num_segments", "num_contests", "steps"])
+def gather(
+    segments: tl.tensor,
+    num_segments: tl.tensor,
+    steps: tl.tensor,
+    contests: tl.tensor,
+    num_contests: tl.tensor,
+    flags: tl.tensor,
+    keys: tl.tensor,
+    places: tl.tensor,
+    counts: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+    masked: tl.constexpr,
+    block: tl.constexpr,
+    chunk: tl.constexpr,
+) -> None:
+    """List the candidates of a chunk, which is a whole number of tiles of one segment, from their flags."""
+    number = tl.program_id(0).to(tl.int64)
+    row = segments + find(segments + 8 * num_segments, num_segments, steps, number)
+    begin = (number - tl.load(row + 8 * num_segments)) * chunk
+    left = tl.load(row + 4 * num_segments) - begin
+    contest = tl.load(row + 5 * num_segments)
+    which = tl.arange(0, chunk // 32)
+    # Tiles are flagged whole.
+    flagged = flags.to(tl.pointer_type(tl.int32)) + (tl.load(row) * block + begin) // 32
+    words = tl.load(flagged + which, mask=which * 32 < left, other=0)
+    each = num_bits(words)
+    total = tl.sum(each, 0)
+    if total > 0:
+        begun = tl.atomic_add(counts + 2 * contest + 1, total.to(tl.int64), sem="relaxed")
+        room = tl.load(contests + contest + 7 * num_contests) - begun
+        room = tl.minimum(tl.maximum(room, 0), chunk).to(tl.int32)
+        to = tl.load(contests + contest + 6 * num_contests) + begun
+        at = tl.cumsum(each, 0) - each
+        for _ in range(tl.max(each, 0)):
+            inside = words != 0
+            # The lowest bit that is left, and its number.
+            offsets = which * 32 + num_bits((words & -words) - 1)
+            found, _bad = load_keys(
+                tl.load(row + num_segments),
+                begin + offsets,
+                inside,
+                tl.load(row + 3 * num_segments),
+                begin + offsets,
+                tl.load(row + 7 * num_segments),
+                code,
+                limit,
+                top,
+                base,
+                signed,
+                nan,
+                masked,
+                False,
+            )
+            listed = inside & (at < room)
+            tl.store(keys + to + at, found, mask=listed)
+            tl.store(places + to + at, tl.load(row + 6 * num_segments) + begin + offsets, mask=listed)
+            at += 1
+            words = words & (words - 1)
+
+
+@triton.jit(do_not_specialize=["num_contests"])
+def judge(
+    contests: tl.tensor,
+    num_contests: tl.tensor,
+    counts: tl.tensor,
+    lists: tl.tensor,
+    states: tl.tensor,
+    everything: tl.tensor,
+    missed: tl.tensor,
+    top: tl.constexpr,
+) -> None:
+    """Ask for the right candidate of a contest, or for the right one of all entries if its cut is not enclosed."""
+    contest = tl.program_id(0)
+    kept = tl.load(contests + contest + num_contests)
+    certain = tl.load(counts + 2 * contest)
+    between = tl.load(counts + 2 * contest + 1)
+    room = tl.load(contests + contest + 7 * num_contests)
+    rank = kept - certain
+    miss = (rank < 0) | (rank > between) | (between > room)
+    tl.store(missed + contest, miss.to(tl.int64))
+    if miss:
+        tl.store(missed + num_contests, 1)
+    tl.store(lists + 2 * contest, tl.load(contests + contest + 6 * num_contests))
+    tl.store(lists + 2 * contest + 1, between)
+    state = states + contest * FIELDS
+    closed = miss | (rank == 0)
+    tl.store(state, rank)
+    tl.store(state + 1, tl.where(closed, -1, 0).to(tl.int64))
+    tl.store(state + 2, rank * 0)
+    tl.store(state + 3, closed.to(tl.int64))
+    state = everything + contest * FIELDS
+    closed = (miss == 0) | (kept == 0)
+    tl.store(state, kept)
+    tl.store(state + 1, tl.where(closed, -1, 0).to(tl.int64))
+    tl.store(state + 2, rank * 0)
+    tl.store(state + 3, closed.to(tl.int64))
+
+
+@triton.jit(do_not_specialize=["num_segments", "num_contests", "steps"])
+def mend(
+    segments: tl.tensor,
+    num_segments: tl.tensor,
+    contests: tl.tensor,
+    num_contests: tl.tensor,
+    steps: tl.tensor,
+    counts: tl.tensor,
+    cuts: tl.tensor,
+    missed: tl.tensor,
+    keys: tl.tensor,
+    places: tl.tensor,
+    base: tl.constexpr,
+    packed: tl.constexpr,
+    block: tl.constexpr,
+) -> None:
+    """Set the entries of the candidates that the cut of their contest, axis 1 of the grid, keeps."""
+    contest = tl.program_id(1)
+    count = tl.where(tl.load(missed + contest) != 0, 0, tl.load(counts + 2 * contest + 1))
+    cut_key = tl.load(cuts + 2 * contest)
+    cut_place = tl.load(cuts + 2 * contest + 1)
+    start = tl.load(contests + contest + 6 * num_contests)
+    first = tl.load(contests + contest + 2 * num_contests)
+    own_segments = tl.load(contests + contest + 3 * num_contests)
+    for begin in range(tl.program_id(0) * block, count, tl.num_programs(0) * block):
+        offsets = begin + tl.arange(0, block)
+        inside = offsets < count
+        key = tl.load(keys + start + offsets, mask=inside, other=0).to(tl.int64)
+        place = tl.load(places + start + offsets, mask=inside, other=0)
+        kept = inside & ((key > cut_key) | ((key == cut_key) & (place < cut_place)))
+        kept = kept & (key > -(base + 2))
+        row = segments + first + find(segments + 6 * num_segments + first, own_segments, steps, place)
+        at = place - tl.load(row + 6 * num_segments, mask=kept, other=0)
+        mask = tl.load(row + 2 * num_segments, mask=kept, other=0)
+        if packed:
+            to = mask.to(tl.pointer_type(tl.int32)) + (at >> 5)
+            bit = tl.full([block], 1, tl.int32) << (at & 31).to(tl.int32)
+            tl.atomic_or(to, bit, mask=kept, sem="relaxed")
+        else:
+            to = mask.to(tl.pointer_type(tl.uint8)) + at
+            tl.store(to, tl.full([block], 1, tl.uint8), mask=kept)
