@@ -1,1 +1,1 @@
-""""""
+"""Pruning torch models."""

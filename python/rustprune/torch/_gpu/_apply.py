@@ -12,9 +12,7 @@ from rustprune.torch._gpu._formats import FORMATS
 from rustprune.torch._gpu._operations import unpacked
 
 
-def apply_(
-    weights: Sequence[Tensor], bits: Sequence[Tensor], *, backend: Backend | None = None
-) -> None:
+def apply_(weights: Sequence[Tensor], bits: Sequence[Tensor], *, backend: Backend | None = None) -> None:
     """Write +0.0 over the entries of contiguous weights whose bit is 0, whatever they hold.
 
     One launch for all; what is kept is not written. Autograd is told of the change.

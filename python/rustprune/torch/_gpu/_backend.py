@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Backend: TypeAlias = Literal["triton", "operations"]
 
@@ -15,7 +16,7 @@ Backend: TypeAlias = Literal["triton", "operations"]
 def backend_of(device: torch.device) -> Backend:
     """Return what masks on that device are made with.
 
-    On a CPU that is Triton only under ``TRITON_INTERPRET=1``, which is how the kernels are tested without a GPU.
+    On a CPU that is Triton only under ``TRITON_INTERPRET=1``: how the kernels are tested without a GPU.
     """
     if device.type == "cuda":
         return "triton" if _has_triton() else "operations"

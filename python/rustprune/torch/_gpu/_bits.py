@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from rustprune.torch._gpu._kernels import bits as kernels
 from rustprune.torch._gpu._tables import on_device, steps_for, tiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCK = 4096
 

@@ -24,7 +24,7 @@ BY_POSITION, BY_NAME, BY_COUNT = 0, 1, 3
 
 
 def stream_of(label: str | int) -> tuple[int, int]:
-    """Return number and kind of the key of an array by its name, whose FNV-1a hash counts, or its position."""
+    """Return number and kind of an array's key: the FNV-1a hash of its name, or its position."""
     if isinstance(label, int):
         return label, BY_POSITION
     fold = functools.partial(lambda digest, byte: (digest ^ byte) * 0x100000001B3 % 2**64)
@@ -42,9 +42,10 @@ class Draw:
         self,
         bits: Sequence[Tensor],
         lengths: Sequence[int],
-        where: Sequence[Tensor] | None,
         labels: Sequence[str | int],
         num_kept: Sequence[int] | int,
+        *,
+        where: Sequence[Tensor] | None,
         seed: int,
     ) -> None:
         self._alive, self.masked, device = (bits, where), where is not None, bits[0].device
@@ -132,16 +133,16 @@ class DrawGroups:
     def __init__(
         self,
         masks: Sequence[Tensor],
-        where: Sequence[Tensor] | None,
         labels: Sequence[str | int],
-        kept: int,
-        group: int,
+        pattern: tuple[int, int],
+        *,
         strides: Sequence[int],
+        where: Sequence[Tensor] | None,
         seed: int,
     ) -> None:
         self._alive, self.masked, device = (masks, where), where is not None, masks[0].device
-        self.kept, self.group, self.count = kept, group, len(masks)
-        starts, self.programs = tiles([one.numel() // group for one in masks], GROUPS)
+        (self.kept, self.group), self.count = pattern, len(masks)
+        starts, self.programs = tiles([one.numel() // self.group for one in masks], GROUPS)
         streams = [stream_of(label) for label in labels]
         self.arrays = on_device(
             [

@@ -42,6 +42,8 @@ class Tuning:
     """Entries of a run of tiles, out of which candidates are listed."""
     num_warps: int = 8
     """Warps of the program of a tile."""
+    maxnreg: int | None = None
+    """Registers of a thread there, if they are to be few."""
     programs: int = 528
     """Programs of a kernel that walks through a list."""
 
@@ -128,14 +130,16 @@ class Large:
         room_starts = list(itertools.accumulate([0, *rooms][:-1]))
         num_kept = [one.num_kept for one in contests]
         self.contests = on_device(
-            [lengths, num_kept, first_segments, own_segments, sample_starts, sizes, room_starts, rooms], device
+            [lengths, num_kept, first_segments, own_segments, sample_starts, sizes, room_starts, rooms],
+            device,
         )
         self.own_steps = steps_for(max(own_segments))
         self.key_digits = -(-space.num_bits // 8)
         self.place_digits = max(1, -(-max(lengths).bit_length() // 8))
         self.digits = self.key_digits + self.place_digits
         self.sample_lists = on_device(
-            [[start, size] for start, size in zip(sample_starts, sizes, strict=True) for _ in range(2)], device
+            [[start, size] for start, size in zip(sample_starts, sizes, strict=True) for _ in range(2)],
+            device,
         )
         self.sample_start = on_device(
             [
@@ -349,6 +353,7 @@ class Large:
     def _scan_some(
         self, cuts: Tensor, count: int, programs: int, *, exact: bool, full: bool, tails: bool
     ) -> None:
+        registers = {} if self.tuning.maxnreg is None else {"maxnreg": self.tuning.maxnreg}
         scan.scan[(programs,)](
             self.segments,
             self.num_segments,
@@ -367,6 +372,7 @@ class Large:
             tails=tails,
             block=self.tuning.block,
             num_warps=self.tuning.num_warps,
+            **registers,
         )
 
 

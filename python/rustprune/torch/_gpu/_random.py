@@ -16,6 +16,7 @@ from rustprune.torch._gpu._tables import new_mask
 if TYPE_CHECKING:
     from rustprune._request import MaskOptions
 
+
 class Drawing:
     """A request for random masks.
 
@@ -80,7 +81,7 @@ class Drawing:
             drawn = [new_mask(length, self.device, packed=by_bits) for length in self.lengths]
         if self.pattern is not None:
             groups = DrawGroups(
-                drawn, self.where, self.labels, *self.pattern, self.strides, self.seed
+                drawn, self.labels, self.pattern, strides=self.strides, where=self.where, seed=self.seed
             )
             if not self.packed:
                 return [groups.run]
@@ -90,7 +91,7 @@ class Drawing:
         else:
             pairs = zip(self.lengths, self.num_pruned or (), strict=True)
             num_kept = [length - pruned for length, pruned in pairs]
-        draw = Draw(drawn, self.lengths, self.where, self.labels, num_kept, self.seed)
+        draw = Draw(drawn, self.lengths, self.labels, num_kept, where=self.where, seed=self.seed)
         return [draw.run] if self.packed else [draw.run, Masks(self.masks, drawn).unpack]
 
     def run(self) -> list[Tensor]:
@@ -137,7 +138,7 @@ class Drawing:
     def _ask(
         self,
         weights: list[Tensor],
-        where: list[Tensor] | None,
+        masks: list[Tensor] | None,
         last: int | None = None,
         ratio: float | None = None,
         **options: Unpack[MaskOptions],
@@ -147,11 +148,11 @@ class Drawing:
         if isinstance(labels[0], str):
             names = [str(label) for label in labels]
             named = dict(zip(names, weights[-len(names) :], strict=True))
-            if where is not None:
-                options["where"] = dict(zip(names, where[-len(names) :], strict=True))
+            if masks is not None:
+                options["where"] = dict(zip(names, masks[-len(names) :], strict=True))
             return list(rustprune.mask(named, ratio, method="random", seed=self.seed, **options).values())
-        if where is not None:
-            options["where"] = where
+        if masks is not None:
+            options["where"] = masks
         return list(rustprune.mask(weights, ratio, method="random", seed=self.seed, **options))
 
 

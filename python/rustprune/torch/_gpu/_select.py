@@ -188,9 +188,7 @@ class Selection:
     ) -> None:
         from rustprune.torch._gpu._large import Large  # noqa: PLC0415
 
-        large = Large(
-            contests, space, nan=self.nan, packed=packed, nan_flag=self.nan_flag, tuning=tuning
-        )
+        large = Large(contests, space, nan=self.nan, packed=packed, nan_flag=self.nan_flag, tuning=tuning)
         self._steps.append(large.run)
 
     def _add_small(self, matrices: Sequence[Matrix], space: KeySpace) -> None:

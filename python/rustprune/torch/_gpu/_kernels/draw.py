@@ -1,9 +1,9 @@
 """Random masks: the stream of `src/sample/`, version 1, drawn on the device.
 
-The table of arrays: first program, address of the bits, of the existing mask, entries, contest, place of the first
-entry in its contest, number and kind of its key. The table of contests: entries, entries kept, first array, number of
-arrays, number and kind of the key of its corrections. `counts` holds, of each contest, the entries that may be
-kept and the entries that are.
+The table of arrays: first program, address of the bits, of the existing mask, entries, contest, place of the
+first entry in its contest, number and kind of its key. The table of contests: entries, entries kept, first
+array, number of arrays, number and kind of the key of its corrections. `counts` holds, of each contest, the
+entries that may be kept and the entries that are.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def key_of(seed: tl.tensor, number: tl.tensor, kind: tl.tensor) -> tl.tensor:
 @triton.jit
 def odds_of(num_kept: tl.tensor, available: tl.tensor) -> tl.tensor:
     """Return the odds of a coin for so many of those available, and its number of binary digits."""
-    length = 0
+    length = (available * 0).to(tl.int32)
     rest = tl.maximum(available - 1, 0)
     for _ in range(63):
         length += (rest != 0).to(tl.int32)
@@ -154,9 +154,14 @@ def flip_coins(
 
 @triton.jit
 def store_quarter(
-    to: tl.tensor, words: tl.tensor, first: tl.tensor, length: tl.tensor, where: tl.tensor, masked: tl.constexpr
+    to: tl.tensor,
+    words: tl.tensor,
+    first: tl.tensor,
+    length: tl.tensor,
+    where: tl.tensor,
+    masked: tl.constexpr,
 ) -> tl.tensor:
-    """Write 32 bits of each counter, 0 beyond the last entry and where an existing mask is, and count them."""
+    """Write 32 bits of each counter, 0 beyond the last entry and where a mask prunes, and count them."""
     left = tl.minimum(tl.maximum(length - first, 0), 32).to(tl.int32)
     words = tl.where(left >= 32, words, words & ((tl.full(left.shape, 1, tl.int32) << (left & 31)) - 1))
     if masked:
@@ -180,11 +185,11 @@ def correct(
     block: tl.constexpr,
     most: tl.constexpr,
 ) -> None:
-    """Turn drawn entries of the class that is too large until the count is right; one program for each contest.
+    """Turn drawn entries of the class that is too large until the count is right; a program for each contest.
 
     A draw counts if its entry is of that class and no earlier draw hit it. So the outcome of many draws at
-    once is that of one after the other: look at `draws` of them, list the at most `most` that find an entry of the
-    class, drop those that repeat an earlier one, and turn the first of the others, as many as are missing.
+    once is that of one after the other: look at `draws` of them, list the at most `most` that find an entry of
+    the class, drop those that repeat an earlier one, and turn the first of the others, as many as are missing.
     """
     contest = tl.program_id(0)
     row = contests + contest
@@ -218,7 +223,9 @@ def correct(
         at = place - tl.load(part + 5 * num_arrays)
         byte = (tl.load(part + num_arrays) + (at >> 3)).to(tl.pointer_type(tl.uint8))
         # Past the first-level cache: what was turned before lies behind it.
-        state = (tl.load(byte, mask=taken, other=0, cache_modifier=".cg").to(tl.int32) >> (at & 7).to(tl.int32)) & 1
+        state = (
+            tl.load(byte, mask=taken, other=0, cache_modifier=".cg").to(tl.int32) >> (at & 7).to(tl.int32)
+        ) & 1
         hit = taken & (state == from_)
         if masked:
             hit = hit & load_allowed(tl.load(part + 2 * num_arrays), at, taken)
@@ -234,10 +241,10 @@ def correct(
             new = (slot < num_hits) & (tl.max(same.to(tl.int32), 1) == 0)
             rank = tl.cumsum(new.to(tl.int32), 0)
             turned = new & (rank <= left)
-            part = arrays + first + find(arrays + 5 * num_arrays + first, own, steps, tl.maximum(found, 0))
-            at = tl.maximum(found, 0) - tl.load(part + 5 * num_arrays)
-            to = tl.load(part + num_arrays).to(tl.pointer_type(tl.int32)) + (at >> 5)
-            bit = tl.full([most], 1, tl.int32) << (at & 31).to(tl.int32)
+            array = arrays + first + find(arrays + 5 * num_arrays + first, own, steps, tl.maximum(found, 0))
+            index = tl.maximum(found, 0) - tl.load(array + 5 * num_arrays)
+            to = tl.load(array + num_arrays).to(tl.pointer_type(tl.int32)) + (index >> 5)
+            bit = tl.full([most], 1, tl.int32) << (index & 31).to(tl.int32)
             tl.atomic_xor(to, bit, mask=turned)
             left -= tl.sum(turned.to(tl.int64), 0)
             number += draws
@@ -258,7 +265,7 @@ def draw_groups(
     columns: tl.constexpr,
     rows: tl.constexpr,
 ) -> None:
-    """Write, as bytes, a drawn subset of each group; field 5 of the table is the stride, `choose` holds n over k."""
+    """Write, as bytes, a drawn subset of each group; field 5 is the stride, `choose` holds n over k."""
     program = tl.program_id(0).to(tl.int64)
     row = arrays + find(arrays, num_arrays, steps, program)
     seed = tl.load(seed_pointer)

@@ -1,8 +1,8 @@
 """Keys of weights that lie at any address: the integers of `src/dtype.rs`, whose order is that of the scores.
 
-A tensor is known by its address, as an int64 in a table, so that one launch serves any number of them. Of `base`,
-0 for magnitudes and the limit for signed scores, NaN to be pruned has the key ``-(base + 1)``, an entry that an
-existing mask prunes ``-(base + 2)``, and no entry at all ``-(base + 3)``.
+A tensor is known by its address, as an int64 in a table, so that one launch serves any number of them. With
+`base` 0 for magnitudes and the limit for signed scores, NaN to be pruned has the key ``-(base + 1)``, an entry
+that an existing mask prunes ``-(base + 2)``, and no entry at all ``-(base + 3)``.
 """
 
 from __future__ import annotations
@@ -60,33 +60,35 @@ def load_allowed(address: tl.tensor, offsets: tl.tensor, inside: tl.tensor) -> t
 def magnitude(words: tl.tensor, code: tl.constexpr) -> tl.tensor:
     """Return the bits without the sign."""
     if code == 0:
-        return words & 0x7FFFFFFFFFFFFFFF
+        bits = words & 0x7FFFFFFFFFFFFFFF
     elif code == 1:
-        return words & 0x7FFFFFFF
+        bits = words & 0x7FFFFFFF
     elif code <= 3:
-        return words & 0x7FFF
+        bits = words & 0x7FFF
     else:
-        return words & 0x7F
+        bits = words & 0x7F
+    return bits
 
 
 @triton.jit
 def widen(magnitudes: tl.tensor, code: tl.constexpr) -> tl.tensor:
     """Return the magnitude bits, in float64, of the same value: every step is exact."""
     if code == 0:
-        return magnitudes
-    elif code == 1:
-        wide = magnitudes.to(tl.float32, bitcast=True).to(tl.float64)
-    elif code == 2:
-        wide = magnitudes.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32).to(tl.float64)
-    elif code == 3:
-        wide = (magnitudes << 16).to(tl.float32, bitcast=True).to(tl.float64)
-    elif code == 4:
-        # As float16 the value is too small by the difference of the exponent biases, 2**(15 - 7).
-        small = (magnitudes << 7).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
-        wide = small.to(tl.float64) * 256.0
+        bits = magnitudes
     else:
-        wide = (magnitudes << 8).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32).to(tl.float64)
-    return wide.to(tl.int64, bitcast=True)
+        if code == 1:
+            value = magnitudes.to(tl.float32, bitcast=True)
+        elif code == 2:
+            value = magnitudes.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+        elif code == 3:
+            value = (magnitudes << 16).to(tl.float32, bitcast=True)
+        elif code == 4:
+            # As float16 it is too small by the difference of the exponent biases, 2**(15 - 7).
+            value = (magnitudes << 7).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32) * 256.0
+        else:
+            value = (magnitudes << 8).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+        bits = value.to(tl.float64).to(tl.int64, bitcast=True)
+    return bits
 
 
 @triton.jit
@@ -115,6 +117,27 @@ def keys_of(
 
 
 @triton.jit
+def load_wide_keys(
+    address: tl.tensor,
+    offsets: tl.tensor,
+    inside: tl.tensor,
+    code: tl.constexpr,
+    limit: tl.constexpr,
+    top: tl.constexpr,
+    base: tl.constexpr,
+    signed: tl.constexpr,
+    nan: tl.constexpr,
+) -> tl.tensor:
+    """Return the keys, as float64, of entries of one format of several, and which are NaN."""
+    half: tl.constexpr = 0x7C00 if code == 2 else 0x7F80
+    byte: tl.constexpr = 0x7E if code == 4 else 0x7C
+    small: tl.constexpr = half if code <= 3 else byte
+    own: tl.constexpr = limit if code == 0 else (0x7F800000 if code == 1 else small)
+    words = load_words(address, offsets, inside, code, False)
+    return keys_of(words, code, own, top, base, signed, nan, True)
+
+
+@triton.jit
 def load_keys(
     address: tl.tensor,
     offsets: tl.tensor,
@@ -131,7 +154,7 @@ def load_keys(
     masked: tl.constexpr,
     full: tl.constexpr,
 ) -> tl.tensor:
-    """Return the keys of entries, and which are NaN. Of several formats (`code` is -1) `format_` says which."""
+    """Return the keys of entries, and which are NaN. If `code` is -1, `format_` says what each is."""
     if code >= 0:
         keys, is_nan = keys_of(
             load_words(address, offsets, inside, code, full), code, limit, top, base, signed, nan, False
@@ -141,13 +164,7 @@ def load_keys(
         is_nan = inside & False
         for one in tl.static_range(6):
             these = inside & (offsets * 0 + format_ == one)
-            # The largest magnitude that is not NaN; of float64 it is the one given.
-            half: tl.constexpr = 0x7C00 if one == 2 else 0x7F80
-            byte: tl.constexpr = 0x7E if one == 4 else 0x7C
-            small: tl.constexpr = half if one <= 3 else byte
-            own: tl.constexpr = limit if one == 0 else (0x7F800000 if one == 1 else small)
-            words = load_words(address, offsets, these, one, False)
-            found, bad = keys_of(words, one, own, top, base, signed, nan, True)
+            found, bad = load_wide_keys(address, offsets, these, one, limit, top, base, signed, nan)
             keys = tl.where(these, found, keys)
             is_nan = is_nan | (these & bad)
     if masked:

@@ -1,7 +1,7 @@
 """Contests that one program decides in registers: rows, small tensors, N:M groups.
 
-The table of matrices: first program, address of the weights, of the mask, of the existing mask, rows, entries kept
-of each, format, entries of a row, stride. Masks are written as bytes.
+The table of matrices: first program, address of the weights, of the mask, of the existing mask, rows, entries
+kept of each, format, entries of a row, stride. Masks are written as bytes.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def keep_groups(
     strided: tl.constexpr,
     full: tl.constexpr,
 ) -> None:
-    """Keep so many of each group: an entry that fewer than that beat. `full`: aligned, whole programs only."""
+    """Keep so many of each group: an entry that fewer than that beat. `full`: aligned, whole programs."""
     program = tl.program_id(0).to(tl.int64)
     matrix = matrices + find(matrices, num_matrices, steps, program)
     first = (program - tl.load(matrix)) * rows

@@ -1,9 +1,10 @@
 """Guess, scan, judge and mend: the mask of a contest from a sample, one pass and the candidates it leaves.
 
-A segment is a run of entries of one tensor in one contest; the table of segments has, field by field: first
-tile, address of the weights, of the mask, of the existing mask, length, contest, place of the first entry in its
-contest, format, first chunk. The table of contests: entries, entries kept, first segment, number of segments, begin and size of its
-sample, begin and size of its list of candidates. A cut is a key and a place; two of each contest enclose its own.
+A segment is a run of entries of one tensor in one contest; the table of segments has, field by field: first tile,
+address of the weights, of the mask, of the existing mask, length, contest, place of the first entry in its
+contest, format, first chunk. The table of contests: entries, entries kept, first segment, number of segments,
+begin and size of its sample, begin and size of its list of candidates. A cut is a key and a place; two of each
+contest enclose its own.
 """
 
 from __future__ import annotations
@@ -51,9 +52,7 @@ def sample(
     width = (number + 1) * length // tl.maximum(size, 1) - start
     place = tl.where(inside, start + ((scatter(number) * width) >> 32), 0)
     first = tl.load(contest + 2 * num_contests)
-    found = find(
-        segments + 6 * num_segments + first, tl.load(contest + 3 * num_contests), steps, place
-    )
+    found = find(segments + 6 * num_segments + first, tl.load(contest + 3 * num_contests), steps, place)
     row = segments + first + found
     offsets = place - tl.load(row + 6 * num_segments)
     where = tl.load(row + 3 * num_segments)
@@ -140,7 +139,7 @@ def scan_tile(
     full: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
-    """Write the mask of a tile by the higher cut, count what it keeps, and flag what is between the two."""
+    """Write the mask of a tile by the higher cut, count what it keeps, flag what is between the two."""
     left = tl.load(row + 4 * num_segments) - begin
     first = tl.load(row + 6 * num_segments) + begin
     format_ = tl.load(row + 7 * num_segments)
@@ -217,8 +216,8 @@ def scan(
 ) -> None:
     """Scan full tiles, or those that are not, or all; if `exact`, of the contests that were missed only.
 
-    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each segment is if it is not full, of which
-    there are `num_tiles`; else every tile is. Two kernels need fewer registers than one that can do both.
+    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each segment is if it is not full, of
+    which there are `num_tiles`; else every tile is. Two kernels need fewer registers than one that does both.
     """
     total = num_tiles
     if exact:
