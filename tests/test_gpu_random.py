@@ -17,7 +17,7 @@ def there(request: pytest.FixtureRequest) -> Place:
     return place(request.param)
 
 
-def draw(there: Place, lengths: list[int], labels: list[Any], **ask: Any) -> list[torch.Tensor]:
+def draw(there: Place, lengths: list[int], labels: list[Any], ask: dict[str, Any]) -> list[torch.Tensor]:
     return _gpu.random_(lengths, labels, device=there.device, backend=there.backend, **ask)
 
 
@@ -26,7 +26,7 @@ def draw(there: Place, lengths: list[int], labels: list[Any], **ask: Any) -> lis
 def test_a_seed_means_the_same_mask(length: int, ratio: float, there: Place) -> None:
     seed, count = 2**40 + length, round(ratio * length)
     for packed in (True, False):
-        found = draw(there, [length], [0], num_pruned=[count], seed=seed, packed=packed)
+        found = draw(there, [length], [0], {"num_pruned": [count], "seed": seed, "packed": packed})
         assert_masks(found, [rustprune.random_mask(length, count=count, seed=seed)], packed=packed)
 
 
@@ -36,15 +36,15 @@ def test_names_and_positions_mean_the_same_masks(seed: int, there: Place) -> Non
     arrays = {name: torch.empty(length) for name, length in zip(names, lengths, strict=True)}
     counts = [round(0.3 * length) for length in lengths]
     named = rustprune.mask(arrays, 0.3, method="random", seed=seed)
-    assert_masks(draw(there, lengths, names, num_pruned=counts, seed=seed), list(named.values()))
+    assert_masks(draw(there, lengths, names, {"num_pruned": counts, "seed": seed}), list(named.values()))
     listed = rustprune.mask(list(arrays.values()), 0.3, method="random", seed=seed)
-    assert_masks(draw(there, lengths, [0, 1, 2], num_pruned=counts, seed=seed), listed)
+    assert_masks(draw(there, lengths, [0, 1, 2], {"num_pruned": counts, "seed": seed}), listed)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("together", [False, True])
 def test_corrections_that_arrays_share_and_existing_masks_mean_the_same(
-    together: Flag, masked: Flag, there: Place
+    *, together: bool, masked: bool, there: Place
 ) -> None:
     names, lengths = ["a", "b", "c"], [900, 40, 1300]
     arrays = {name: torch.empty(length) for name, length in zip(names, lengths, strict=True)}
@@ -59,12 +59,12 @@ def test_corrections_that_arrays_share_and_existing_masks_mean_the_same(
     )
     counts = [round(0.6 * length) for length in lengths]
     ours["num_pruned"] = round(0.6 * sum(lengths)) if together else counts
-    assert_masks(draw(there, lengths, names, seed=5, **ours), list(expected.values()))
+    assert_masks(draw(there, lengths, names, {"seed": 5, **ours}), list(expected.values()))
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("pattern", ["2:4", "3:7", "16:32", "1:1"])
-def test_patterns_mean_the_same(pattern: str, masked: Flag, there: Place) -> None:
+def test_patterns_mean_the_same(*, pattern: str, masked: bool, there: Place) -> None:
     kept, group = map(int, pattern.split(":"))
     shapes = [(6, group * 5), (group * 70,)]
     arrays = [torch.empty(shape) for shape in shapes]
@@ -74,7 +74,7 @@ def test_patterns_mean_the_same(pattern: str, masked: Flag, there: Place) -> Non
     expected = rustprune.mask(arrays, pattern=pattern, method="random", seed=3, **core)
     lengths = [one.numel() for one in arrays]
     for packed in (True, False):
-        found = draw(there, lengths, [0, 1], pattern=(kept, group), seed=3, packed=packed, **ours)
+        found = draw(there, lengths, [0, 1], {"pattern": (kept, group), "seed": 3, "packed": packed, **ours})
         assert_masks(found, expected, packed=packed)
 
 
@@ -82,5 +82,5 @@ def test_patterns_along_input_channels_mean_the_same(there: Place) -> None:
     array = torch.empty(4, 6, 3, 3)
     pattern = rustprune.NofM(1, 3, axis=1)
     expected = rustprune.mask({"conv": array}, pattern=pattern, method="random", seed=3)
-    found = draw(there, [array.numel()], ["conv"], pattern=(1, 3), strides=[9], seed=3)
+    found = draw(there, [array.numel()], ["conv"], {"pattern": (1, 3), "strides": [9], "seed": 3})
     assert_masks(found, list(expected.values()))

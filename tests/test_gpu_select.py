@@ -65,7 +65,7 @@ def test_every_kind_of_input_is_selected_as_by_the_core(kind: str, dtype: torch.
 @pytest.mark.parametrize("score", ["magnitude", "value"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_each_tensor_is_selected_as_by_the_core(
-    dtype: torch.dtype, score: Literal["magnitude", "value"], packed: Flag, there: Place
+    *, dtype: torch.dtype, score: Literal["magnitude", "value"], packed: bool, there: Place
 ) -> None:
     tensors = weights(dtype)
     counts = [one.numel() // 2 for one in tensors]
@@ -84,7 +84,7 @@ def test_each_tensor_is_selected_as_by_the_core(
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_each_row_is_selected_as_by_the_core(dtype: torch.dtype, packed: Flag, there: Place) -> None:
+def test_each_row_is_selected_as_by_the_core(*, dtype: torch.dtype, packed: bool, there: Place) -> None:
     tensors = weights(dtype)
     counts = [length // 3 for length in row_lens(tensors)]
     found = _gpu.select_(
@@ -104,7 +104,7 @@ def test_each_row_is_selected_as_by_the_core(dtype: torch.dtype, packed: Flag, t
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("dtype", [*DTYPES, None], ids=str)
 def test_all_tensors_together_are_selected_as_by_the_core(
-    dtype: torch.dtype | None, packed: Flag, there: Place
+    *, dtype: torch.dtype | None, packed: bool, there: Place
 ) -> None:
     if dtype is None:
         tensors = [array("normal", 300, each) for each in DTYPES]
@@ -130,7 +130,7 @@ def test_all_tensors_together_are_selected_as_by_the_core(
 @pytest.mark.parametrize("pattern", ["2:4", "1:8", "3:7", "16:32", "1:1"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_groups_are_selected_as_by_the_core(
-    dtype: torch.dtype, pattern: str, packed: Flag, there: Place
+    *, dtype: torch.dtype, pattern: str, packed: bool, there: Place
 ) -> None:
     kept, group = map(int, pattern.split(":"))
     tensors = [array(kind, 3 * 64 * group, dtype) for kind in ("normal", "255 levels", "zeros of both signs")]
@@ -141,7 +141,7 @@ def test_groups_are_selected_as_by_the_core(
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_groups_along_input_channels_are_selected_as_by_the_core(packed: Flag, there: Place) -> None:
+def test_groups_along_input_channels_are_selected_as_by_the_core(*, packed: bool, there: Place) -> None:
     tensors = [array("255 levels", 4 * 6 * 9, torch.float32).view(4, 6, 3, 3), torch.ones(2, 3, 1, 1)]
     found = _gpu.select_(
         there.put(tensors), pattern=(1, 3), strides=[9, 1], packed=packed, backend=there.backend
@@ -152,22 +152,23 @@ def test_groups_along_input_channels_are_selected_as_by_the_core(packed: Flag, t
 @pytest.mark.parametrize("nan", ["keep", "prune"])
 @pytest.mark.parametrize("ask", ["row", "tensor", "global", "2:4"])
 def test_existing_masks_and_nan_are_treated_as_by_the_core(ask: str, nan: Nan, there: Place) -> None:
-    shapes = [(5, 64), (1200,), (3, 4, 52)]
+    # Rows of 403 begin inside the bytes of the existing mask; fours do not divide them.
+    shapes = [(5, 64), (1200,), (3, 4, 52), *([(3, 403)] if ask != "2:4" else [])]
     tensors = [array("nan and infinity", math.prod(shape), torch.float32).view(shape) for shape in shapes]
-    where = [rustprune.random_mask(shape, pattern="3:4", seed=9) for shape in shapes]
+    where = [rustprune.random_mask(shape, 0.25, seed=9) for shape in shapes]
     core: dict[str, Any] = {"where": [torch.from_numpy(one) for one in where], "nan": nan}
     ours: dict[str, Any] = {"where": there.bits(where), "nan": nan, "backend": there.backend}
     if ask == "2:4":
         core["pattern"], ours["pattern"] = ask, (2, 4)
         expected = rustprune.mask(tensors, **core)
     elif ask == "global":
-        core["count"] = ours["num_pruned"] = 900
+        core["count"] = ours["num_pruned"] = 1700
         expected = rustprune.mask(tensors, scope="global", **core)
     else:
         core["ratio"] = 0.5
         expected = rustprune.mask(tensors, scope=ask, **core)
         lengths = row_lens(tensors) if ask == "row" else [one.numel() for one in tensors]
-        ours["num_pruned"], ours["rows"] = [length // 2 for length in lengths], ask == "row"
+        ours["num_pruned"], ours["rows"] = [round(0.5 * length) for length in lengths], ask == "row"
     assert_masks(_gpu.select_(there.put(tensors), tuning=TUNING, **ours), expected)
 
 
@@ -201,7 +202,7 @@ def test_a_bracket_far_off_is_missed_and_one_around_the_cut_is_not() -> None:
         there = place(param.values[0])
         [values] = there.put([array("normal", 3003, torch.float32)])
         mask = torch.empty(3003, dtype=torch.uint8, device=there.device)
-        contest = Contest([Segment(values, mask, None, FORMATS[values.dtype].code)], 1500)
+        contest = Contest([Segment(values, mask, FORMATS[values.dtype].code)], 1500)
         for tuning, missed in ((TUNING, 0), *((forced, 1) for forced in list(FORCED.values())[:3])):
             flag = torch.zeros(1, dtype=torch.int32, device=there.device)
             space = KeySpace.of([values.dtype], signed=False)

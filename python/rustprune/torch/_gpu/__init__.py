@@ -7,8 +7,8 @@ Everything is asked for with sequences of tensors; names, ratios and shapes are 
 - `apply_`: zeros where a mask prunes;
 - `backend_of`: Triton kernels, or tensor operations where there is no Triton.
 
-A `Selection` and a `Drawing` are prepared once and run any number of times: a run launches kernels and nothing
-else, so that a CUDA graph can hold it. Weights are read where they are; they must be contiguous.
+A `Selection` and a `Drawing` are prepared once and run any number of times: a run launches kernels and no
+more, so that a CUDA graph can hold it. Weights are read where they are; they must be contiguous.
 """
 
 from rustprune.torch._gpu._apply import apply_ as apply_

@@ -1,6 +1,6 @@
 """Contests of many entries: a sample, a bracket, one pass, and the candidates that it leaves.
 
-Everything is prepared by the constructor: tables, memory, grids. A run launches kernels and nothing else, so that
+Everything is prepared by the constructor: tables, memory, grids. A run launches kernels and no more, so that
 it can be captured in a CUDA graph.
 """
 
@@ -53,12 +53,13 @@ DEFAULT = Tuning()
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of entries of a tensor, and where their mask goes; `where` may be no mask."""
+    """A run of entries of a tensor, where their mask goes, and an existing one, from its bit `start` on."""
 
     weights: Tensor
     mask: Tensor
-    where: Tensor | None
     code: int
+    where: Tensor | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,13 @@ class Large:
                 starts,
                 [one.weights.data_ptr() for one in segments],
                 [one.mask.data_ptr() for one in segments],
-                [0 if one.where is None else one.where.data_ptr() for one in segments],
+                [0 if one.where is None else one.where.data_ptr() + one.start // 8 for one in segments],
                 [one.weights.numel() for one in segments],
                 owners,
                 places,
                 [one.code for one in segments],
                 chunks,
+                [one.start % 8 for one in segments],
             ],
             device,
         )
@@ -220,11 +222,10 @@ class Large:
             self.sample_keys,
             self.sample_places,
             self.sample_lists,
-            self.sample_states,
-            self.sample_histograms,
-            self.bracket,
-            2 * count,
-            self.max_sample,
+            states=self.sample_states,
+            histograms=self.sample_histograms,
+            cuts=self.bracket,
+            longest=self.max_sample,
         )
         self._scan(self.bracket, self.num_tiles, exact=False)
         scan.gather[(self.num_chunks,)](
@@ -249,17 +250,15 @@ class Large:
             self.states,
             self.all_states,
             self.missed,
-            top=self.space.top,
         )
         self._find(
             self.keys,
             self.places,
             self.lists,
-            self.states,
-            self.histograms,
-            self.cuts,
-            count,
-            self.max_room,
+            states=self.states,
+            histograms=self.histograms,
+            cuts=self.cuts,
+            longest=self.max_room,
         )
         programs = min(tuning.programs, math.ceil(self.max_room / 1024))
         scan.mend[(max(programs, 1), count)](
@@ -282,13 +281,14 @@ class Large:
         keys: Tensor,
         places: Tensor,
         lists: Tensor,
+        *,
         states: Tensor,
         histograms: Tensor,
         cuts: Tensor,
-        questions: int,
         longest: int,
     ) -> None:
         """Find the pair of each question's rank in its list."""
+        questions = len(lists)
         programs = max(1, min(self.tuning.programs, math.ceil(longest / 2048)))
         for number in range(self.digits):
             radix.count_pairs[(programs, questions)](

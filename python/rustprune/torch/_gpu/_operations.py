@@ -90,8 +90,9 @@ def keep_top_of_rows(keys: Tensor, num_kept: int) -> Tensor:
 
 def select(
     weights: Sequence[Tensor],
-    where: Sequence[Tensor] | None,
     num_kept: Sequence[int] | int,
+    *,
+    where: Sequence[Tensor] | None,
     row_lens: Sequence[int],
     strides: Sequence[int],
     spaces: Sequence[KeySpace],
@@ -99,8 +100,8 @@ def select(
 ) -> tuple[list[Tensor], Tensor]:
     """Return the flat masks of bool, and on the device whether something is NaN.
 
-    A total makes one contest of all tensors; else those whose row is shorter than they are have one for each row,
-    or for each group of entries `stride` apart.
+    A total makes one contest of all tensors; else those whose row is shorter than they are have one for each
+    row, or for each group of entries `stride` apart.
     """
     found = [
         keys_of(weight, None if where is None else where[number], spaces[number], nan)

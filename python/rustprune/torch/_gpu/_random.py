@@ -43,8 +43,8 @@ class Drawing:
 
     Notes
     -----
-    The masks are those of ``rustprune.mask(..., method="random", seed=seed)``, bit for bit. Where there is no Triton
-    the core draws them on the CPU: they do not depend on weights.
+    The masks are those of ``rustprune.mask(..., method="random", seed=seed)``, bit for bit. Where there is no
+    Triton the core draws them on the CPU: they do not depend on weights.
     """
 
     def __init__(
@@ -112,14 +112,13 @@ class Drawing:
             weights = [torch.empty(length, dtype=torch.float8_e5m2) for length in self.lengths]
             drawn = self._ask(weights, where, count=self.num_pruned, scope="global")
         else:
-            drawn = []
+            drawn, counts = [], list(self.num_pruned or ())
             for number, length in enumerate(self.lengths):
                 # Empty arrays in front keep the position.
                 weights = [torch.empty(0, dtype=torch.float8_e5m2)] * number
                 own = None if where is None else [torch.empty(0, dtype=torch.bool)] * number + [where[number]]
                 if self.pattern is None:
-                    assert self.num_pruned is not None, "either a number or a pattern"
-                    ratio = self.num_pruned[number] / max(length, 1)
+                    ratio = counts[number] / max(length, 1)
                     array = torch.empty(length, dtype=torch.float8_e5m2)
                     drawn.append(self._ask([*weights, array], own, number, ratio=ratio)[-1])
                 else:

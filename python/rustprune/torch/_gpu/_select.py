@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
@@ -14,7 +14,7 @@ from rustprune.torch._gpu._formats import FORMATS, KeySpace
 from rustprune.torch._gpu._tables import new_mask
 
 if TYPE_CHECKING:
-    from rustprune.torch._gpu._large import Contest, Tuning
+    from rustprune.torch._gpu._large import Contest, Segment, Tuning
     from rustprune.torch._gpu._small import Matrix
 
 Nan: TypeAlias = Literal["raise", "keep", "prune"]
@@ -31,7 +31,8 @@ class Selection:
     weights : sequence of Tensor
         Contiguous, on one device, of dtype float64, float32, float16, bfloat16, float8_e4m3fn or float8_e5m2.
     num_pruned : sequence of int, or int
-        Entries to prune of each tensor (of each of its rows if `rows`), or of all together. Left out with a pattern.
+        Entries to prune of each tensor (of each of its rows if `rows`), or of all together. Left out with a
+        pattern.
     score : {"magnitude", "value"}
         What ranks an entry: its absolute value, or its value.
     rows : bool
@@ -39,8 +40,8 @@ class Selection:
     pattern : (kept, group), optional
         Keep `kept` of every `group` entries, instead.
     strides : sequence of int, optional
-        With a pattern, how far apart the entries of a group lie: 1 along the last axis; ``height * width`` along
-        the input channels of a convolution.
+        With a pattern, how far apart the entries of a group lie: 1 along the last axis; ``height * width``
+        along the input channels of a convolution.
     where : sequence of bits, optional
         An existing mask: what it prunes stays pruned and counts. No contest may be asked to prune fewer.
     nan : {"raise", "keep", "prune"}
@@ -108,71 +109,77 @@ class Selection:
 
     def _prepare(self, tuning: Tuning | None) -> None:
         from rustprune.torch._gpu._large import DEFAULT, Contest, Segment  # noqa: PLC0415
-        from rustprune.torch._gpu._small import Matrix  # noqa: PLC0415
 
         tuning = tuning or DEFAULT
         filled = [number for number, length in enumerate(self.lengths) if length]
         if isinstance(self.num_kept, int):
             segments = [
-                Segment(self._flat(number), self.masks[number], self._where(number), self._code(number))
+                Segment(self._flat(number), self.masks[number], self._code(number), self._where(number))
                 for number in filled
             ]
             if segments:
                 space = self._space([self.weights[number].dtype for number in filled])
                 self._add_large([Contest(segments, self.num_kept)], space, tuning, packed=self.packed)
             return
+        # Rows may begin inside a byte or a word: then their masks are bytes first.
+        straight = {number: not self.packed or self._begins_words(number, tuning) for number in filled}
+        made = {
+            number: self.masks[number]
+            if straight[number]
+            else new_mask(self.lengths[number], self.device, packed=False)
+            for number in filled
+        }
         matrices: dict[tuple[int, torch.dtype], list[Matrix]] = {}
-        contests: dict[torch.dtype, list[Contest]] = {}
-        loose: dict[torch.dtype, list[Contest]] = {}
-        bytes_, bits = [], []
+        contests: dict[tuple[bool, torch.dtype], list[Contest]] = {}
         for number in filled:
-            flat, mask = self._flat(number), self.masks[number]
-            row_len, kept = self.row_lens[number], self.num_kept[number]
-            whole = row_len == self.lengths[number] and self.pattern is None
-            small = self.pattern is not None or row_len <= tuning.in_registers
-            # Rows may begin inside a byte: their masks are bytes first.
-            if self.packed and (small or (not whole and row_len % 8)):
-                mask = new_mask(self.lengths[number], self.device, packed=False)
-                bytes_.append(mask)
-                bits.append(self.masks[number])
-            if small:
-                columns = (row_len - 1).bit_length()
-                key = (columns, self.weights[number].dtype)
-                matrices.setdefault(key, []).append(
-                    Matrix(
-                        flat,
-                        mask,
-                        self._where(number),
-                        self._code(number),
-                        row_len,
-                        kept,
-                        self.strides[number],
-                    )
-                )
-                continue
-            is_bits = mask is self.masks[number] and self.packed
-            per_byte = 8 if is_bits else 1
-            for start in range(0, self.lengths[number], row_len):
-                where = self._where(number)
-                segment = Segment(
-                    flat[start : start + row_len],
-                    mask[start // per_byte : -(-(start + row_len) // per_byte)],
-                    None if where is None else where[start // 8 :],
-                    self._code(number),
-                )
-                group = contests if is_bits == self.packed else loose
-                group.setdefault(flat.dtype, []).append(Contest([segment], kept))
-        for of, packed in ((contests, self.packed), (loose, False)):
-            for dtype, some in of.items():
-                for start in range(0, len(some), TOGETHER):
-                    group_ = some[start : start + TOGETHER]
-                    self._add_large(group_, self._space([dtype]), tuning, packed=packed)
-        for (_, dtype), some_ in matrices.items():
-            self._add_small(some_, self._space([dtype]))
-        if bytes_:
+            dtype, mask, kept = self.weights[number].dtype, made[number], self.num_kept[number]
+            if self._is_small(number, tuning):
+                key = ((self.row_lens[number] - 1).bit_length(), dtype)
+                matrices.setdefault(key, []).append(self._matrix(number, mask, kept))
+            else:
+                packed = self.packed and straight[number]
+                rows = contests.setdefault((packed, dtype), [])
+                rows += [Contest([row], kept) for row in self._rows(number, mask, packed=packed)]
+        for (packed, dtype), some in contests.items():
+            for start in range(0, len(some), TOGETHER):
+                part = some[start : start + TOGETHER]
+                self._add_large(part, self._space([dtype]), tuning, packed=packed)
+        for (_, dtype), ones in matrices.items():
+            self._add_small(ones, self._space([dtype]))
+        if loose := [number for number in filled if not straight[number]]:
             from rustprune.torch._gpu._bits import Masks  # noqa: PLC0415
 
-            self._steps.append(Masks(bytes_, bits).pack)
+            pairs = [made[number] for number in loose], [self.masks[number] for number in loose]
+            self._steps.append(Masks(*pairs).pack)
+
+    def _is_small(self, number: int, tuning: Tuning) -> bool:
+        return self.pattern is not None or self.row_lens[number] <= tuning.in_registers
+
+    def _begins_words(self, number: int, tuning: Tuning) -> bool:
+        row_len = self.row_lens[number]
+        is_whole = row_len == self.lengths[number] or row_len % 128 == 0
+        return is_whole and not self._is_small(number, tuning)
+
+    def _matrix(self, number: int, mask: Tensor, kept: int) -> Matrix:
+        from rustprune.torch._gpu._small import Matrix  # noqa: PLC0415
+
+        return Matrix(
+            self._flat(number),
+            mask,
+            self._where(number),
+            self._code(number),
+            self.row_lens[number],
+            kept,
+            self.strides[number],
+        )
+
+    def _rows(self, number: int, mask: Tensor, *, packed: bool) -> Iterator[Segment]:
+        from rustprune.torch._gpu._large import Segment  # noqa: PLC0415
+
+        flat, where, row_len = self._flat(number), self._where(number), self.row_lens[number]
+        for start in range(0, self.lengths[number], row_len):
+            row = flat[start : start + row_len]
+            yield Segment(row, mask[start // 8 if packed else start :], self._code(number), where, start)
 
     def _flat(self, number: int) -> Tensor:
         return self.weights[number].detach().view(-1)
@@ -218,7 +225,13 @@ class Selection:
         else:
             spaces = [self._space([weight.dtype]) for weight in self.weights]
         masks, bad = _operations.select(
-            self.weights, self.where, self.num_kept, self.row_lens, self.strides, spaces, self.nan
+            self.weights,
+            self.num_kept,
+            where=self.where,
+            row_lens=self.row_lens,
+            strides=self.strides,
+            spaces=spaces,
+            nan=self.nan,
         )
         self.nan_flag.copy_(bad)
         return [_operations.packed(mask) for mask in masks] if self.packed else masks

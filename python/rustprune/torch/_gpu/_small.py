@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from rustprune.torch._gpu._kernels import rows as kernels
 from rustprune.torch._gpu._tables import is_aligned, on_device, steps_for, tiles
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from rustprune.torch._gpu._formats import KeySpace
 
 ENTRIES = 2048

@@ -188,8 +188,8 @@ def correct(
     """Turn drawn entries of the class that is too large until the count is right; a program for each contest.
 
     A draw counts if its entry is of that class and no earlier draw hit it. So the outcome of many draws at
-    once is that of one after the other: look at `draws` of them, list the at most `most` that find an entry of
-    the class, drop those that repeat an earlier one, and turn the first of the others, as many as are missing.
+    once is that of one after the other: look at `draws` of them, list the at most `most` that find an entry
+    of the class, drop those that repeat an earlier one, and turn as many of the others as are missing.
     """
     contest = tl.program_id(0)
     row = contests + contest

@@ -1,8 +1,8 @@
 """Keys of weights that lie at any address: the integers of `src/dtype.rs`, whose order is that of the scores.
 
 A tensor is known by its address, as an int64 in a table, so that one launch serves any number of them. With
-`base` 0 for magnitudes and the limit for signed scores, NaN to be pruned has the key ``-(base + 1)``, an entry
-that an existing mask prunes ``-(base + 2)``, and no entry at all ``-(base + 3)``.
+`base` 0 for magnitudes and the limit for signed scores, NaN to be pruned has the key ``-(base + 1)``, what
+an existing mask prunes ``-(base + 2)``, and no entry at all ``-(base + 3)``.
 """
 
 from __future__ import annotations

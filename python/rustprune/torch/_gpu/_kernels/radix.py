@@ -179,7 +179,7 @@ def count_entries(
                 offsets,
                 inside,
                 tl.load(row + 3 * num_segments),
-                offsets,
+                offsets + tl.load(row + 9 * num_segments),
                 tl.load(row + 7 * num_segments),
                 code,
                 limit,

@@ -1,10 +1,10 @@
 """Guess, scan, judge and mend: the mask of a contest from a sample, one pass and the candidates it leaves.
 
-A segment is a run of entries of one tensor in one contest; the table of segments has, field by field: first tile,
-address of the weights, of the mask, of the existing mask, length, contest, place of the first entry in its
-contest, format, first chunk. The table of contests: entries, entries kept, first segment, number of segments,
-begin and size of its sample, begin and size of its list of candidates. A cut is a key and a place; two of each
-contest enclose its own.
+A segment is a run of entries of one tensor in one contest. Fields of the table of segments: first tile; address
+of the weights, of the mask, of the existing mask; length; contest; place of the first entry in its contest;
+format; first chunk; first bit of the existing mask. Fields of the table of contests: entries; entries kept;
+first segment; number of segments; begin and size of the sample; begin and size of the list of candidates.
+A cut is a key and a place; two of each contest enclose its own.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def sample(
         offsets,
         inside,
         where,
-        offsets,
+        offsets + tl.load(row + 9 * num_segments),
         tl.load(row + 7 * num_segments),
         code,
         limit,
@@ -139,7 +139,7 @@ def scan_tile(
     full: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
-    """Write the mask of a tile by the higher cut, count what it keeps, flag what is between the two."""
+    """Write the mask of a tile by the higher cut, count what it keeps, flag what is between."""
     left = tl.load(row + 4 * num_segments) - begin
     first = tl.load(row + 6 * num_segments) + begin
     format_ = tl.load(row + 7 * num_segments)
@@ -159,7 +159,7 @@ def scan_tile(
         offsets,
         inside,
         tl.load(row + 3 * num_segments) + begin // 8,
-        offsets,
+        offsets + tl.load(row + 9 * num_segments).to(tl.int32),
         format_,
         code,
         limit,
@@ -179,7 +179,7 @@ def scan_tile(
     if not exact:
         lower = above(keys, offsets, cuts + 4 * contest + 2, first, block)
         tl.atomic_add(counts + 2 * contest, tl.sum(higher.to(tl.int32), 0).to(tl.int64), sem="relaxed")
-        # Flags alone: to write the few out here would cost every entry a prefix sum and two predicated stores.
+        # Flags alone: to write the few out here would cost a prefix sum and two stores of each entry.
         between = tl.reshape((lower & (higher == 0)).to(tl.int32), (block // 16, 16))
         words = tl.sum(between << tl.arange(0, 16)[None, :], 1).to(tl.int16)
         tile = tl.load(row) + begin // block
@@ -216,8 +216,8 @@ def scan(
 ) -> None:
     """Scan full tiles, or those that are not, or all; if `exact`, of the contests that were missed only.
 
-    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each segment is if it is not full, of
-    which there are `num_tiles`; else every tile is. Two kernels need fewer registers than one that does both.
+    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each of `num_tiles` segments, where it
+    is not full; else every tile. Two kernels need fewer registers than one that does both.
     """
     total = num_tiles
     if exact:
@@ -319,7 +319,7 @@ def gather(
                 begin + offsets,
                 inside,
                 tl.load(row + 3 * num_segments),
-                begin + offsets,
+                begin + offsets + tl.load(row + 9 * num_segments),
                 tl.load(row + 7 * num_segments),
                 code,
                 limit,
@@ -346,9 +346,8 @@ def judge(
     states: tl.tensor,
     everything: tl.tensor,
     missed: tl.tensor,
-    top: tl.constexpr,
 ) -> None:
-    """Ask for the right candidate of a contest, or for the right one of all entries if its cut is not enclosed."""
+    """Ask for the right candidate of a contest, or of all its entries if its cut is not enclosed."""
     contest = tl.program_id(0)
     kept = tl.load(contests + contest + num_contests)
     certain = tl.load(counts + 2 * contest)
