@@ -17,8 +17,8 @@ COUNTERS = 512
 """Counters of a program that flips coins: 128 entries each."""
 GROUPS = 256
 """Groups of a program that draws subsets."""
-DRAWS, HITS = 4096, 512
-"""Draws that a correction looks at together, and at most so many that may find an entry."""
+DRAWS, FEW = 4096, 64
+"""Draws that a correction looks at together, and how few it takes up in order."""
 BY_POSITION, BY_NAME, BY_COUNT = 0, 1, 3
 """What a key is made of: kinds 0, 1 and 3 of `src/sample/mod.rs`."""
 
@@ -89,7 +89,7 @@ class Draw:
         # Entries that may be kept, and that are: where there is no existing mask, the first are known.
         self.start = on_device([[0 if self.masked else length, 0] for length in sums], device)
         self.counts = torch.empty_like(self.start)
-        self.hits = torch.empty(len(sums) * HITS, dtype=torch.int64, device=device)
+        self.hits = torch.empty(len(sums) * FEW, dtype=torch.int64, device=device)
 
     def run(self) -> None:
         """Write the bits."""
@@ -122,7 +122,7 @@ class Draw:
             self.seed,
             masked=self.masked,
             block=DRAWS,
-            most=HITS,
+            few=FEW,
             num_warps=16,
         )
 

@@ -21,29 +21,29 @@ from rustprune.torch._gpu._tables import is_aligned, on_device, steps_for, tiles
 if TYPE_CHECKING:
     from rustprune.torch._gpu._formats import KeySpace
 
-FAR = 1 << 62
+NUMBER_DIGITS = 2
+"""Digits that tell entries of a sample apart whose keys are the same."""
+FIELDS: int = radix.FIELDS.value
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """How masks are made, not which: tests turn it to force every way a guess can fail."""
 
-    spread: float = 5.0
-    """Half the width of the bracket in standard errors of the sample."""
+    spread: float = 4.0
+    """Half the width of the bracket in standard errors of the sample: one of 16,000 is missed."""
     shift: float = 0.0
     """What is added to the guessed rank, as a fraction of the sample."""
     room: float = 1.5
     """Room for candidates, as a multiple of their expected number."""
     in_registers: int = 1 << 14
     """Contests of at most so many entries are decided by one program each."""
-    block: int = 4096
-    """Entries of a tile."""
-    chunk: int = 1 << 16
+    block: int | None = None
+    """Entries of a tile; if none, 4096 where masks are bytes and 2048 where they are bits."""
+    chunk: int = 1 << 15
     """Entries of a run of tiles, out of which candidates are listed."""
-    num_warps: int = 8
-    """Warps of the program of a tile."""
-    maxnreg: int | None = None
-    """Registers of a thread there, if they are to be few."""
+    maxnreg: int | None = 64
+    """Registers of a thread where keys take 32 bits and masks bytes: so more tiles are under way at once."""
     programs: int = 528
     """Programs of a kernel that walks through a list."""
 
@@ -76,8 +76,8 @@ class Contest:
 
 
 def sample_size(length: int) -> int:
-    """Return how many entries are drawn: the passes over sample and candidates balance at n**(2/3)."""
-    return min(length, 1 << min(20, max(10, round(math.log2(max(length, 1)) * 2 / 3))))
+    """Return how many entries are drawn: the passes over sample and candidates balance at 2 n**(2/3)."""
+    return min(length, 1 << min(21, max(10, 1 + round(math.log2(max(length, 1)) * 2 / 3))))
 
 
 class Large:
@@ -94,11 +94,12 @@ class Large:
         tuning: Tuning = DEFAULT,
     ) -> None:
         self.tuning, self.nan_flag = tuning, nan_flag
+        self.block = tuning.block or (2048 if packed else 4096)
         device = nan_flag.device
         segments = [segment for contest in contests for segment in contest.segments]
         self._alive = segments
         lengths = [contest.length for contest in contests]
-        starts, self.num_tiles = tiles([one.weights.numel() for one in segments], tuning.block)
+        starts, self.num_tiles = tiles([one.weights.numel() for one in segments], self.block)
         chunks, self.num_chunks = tiles([one.weights.numel() for one in segments], tuning.chunk)
         places = [
             place
@@ -121,7 +122,7 @@ class Large:
             ],
             device,
         )
-        self.flags = torch.empty(self.num_tiles * (tuning.block // 16), dtype=torch.int16, device=device)
+        self.flags = torch.empty(self.num_tiles * (self.block // 16), dtype=torch.int16, device=device)
         self.num_segments, self.num_contests = len(segments), len(contests)
         sizes = [sample_size(length) for length in lengths]
         rooms = [self._room(length, size) for length, size in zip(lengths, sizes, strict=True)]
@@ -139,16 +140,11 @@ class Large:
         self.key_digits = -(-space.num_bits // 8)
         self.place_digits = max(1, -(-max(lengths).bit_length() // 8))
         self.digits = self.key_digits + self.place_digits
+        # Entries of the sample are in the order of their places; 16 bits of their numbers tell enough.
+        self.number_shift = max(0, self.max_sample.bit_length() - 16)
+        self.sample_digits = self.key_digits + NUMBER_DIGITS
         self.sample_lists = on_device(
             [[start, size] for start, size in zip(sample_starts, sizes, strict=True) for _ in range(2)],
-            device,
-        )
-        self.sample_start = on_device(
-            [
-                state
-                for contest, size in zip(contests, sizes, strict=True)
-                for state in self._bracket(contest, size, space)
-            ],
             device,
         )
         count = self.num_contests
@@ -157,22 +153,28 @@ class Large:
             return torch.zeros(shape, dtype=torch.int64, device=device)
 
         # What a run must find zero: three sets of histograms, counts, and whether something was missed.
-        self.cleared = numbers(4 * count * self.digits * 256 + 2 * count + count + 1)
-        per_question = count * self.digits * 256
-        self.sample_histograms = self.cleared[: 2 * per_question]
-        self.histograms = self.cleared[2 * per_question : 3 * per_question]
-        self.all_histograms = self.cleared[3 * per_question : 4 * per_question]
-        self.counts = self.cleared[4 * per_question : 4 * per_question + 2 * count]
-        self.missed = self.cleared[4 * per_question + 2 * count :]
-        self.sample_states = numbers(self.digits, 2 * count, 4)
-        self.states = numbers(self.digits, count, 4)
-        self.all_states = numbers(self.digits, count, 4)
+        of_sample, of_all = 2 * count * self.sample_digits * 256, count * self.digits * 256
+        parts = of_sample, of_all, of_all, 2 * count, count + 1
+        self.cleared = numbers(sum(parts))
+        self.sample_histograms, self.histograms, self.all_histograms, self.counts, self.missed = (
+            self.cleared.split(parts)
+        )
+        self.sample_states = numbers(self.sample_digits, 2 * count, FIELDS)
+        self.sample_states[0] = on_device(
+            [
+                state
+                for contest, size in zip(contests, sizes, strict=True)
+                for state in self._bracket(contest, size, space)
+            ],
+            device,
+        )
+        self.states = numbers(self.digits, count, FIELDS)
+        self.all_states = numbers(self.digits, count, FIELDS)
         self.lists = numbers(count, 2)
         self.bracket = numbers(count, 2, 2)
         self.cuts = numbers(count, 2)
         self.exact = numbers(count, 2, 2)
         self.sample_keys = torch.empty(sum(sizes), dtype=space.dtype, device=device)
-        self.sample_places = torch.empty(sum(sizes), dtype=torch.int64, device=device)
         self.keys = torch.empty(max(sum(rooms), 1), dtype=space.dtype, device=device)
         self.places = torch.empty(max(sum(rooms), 1), dtype=torch.int64, device=device)
         self.kind: dict[str, Any] = {
@@ -200,32 +202,39 @@ class Large:
         center = size * (share + self.tuning.shift)
         margin = self._margin(size, share)
         states = []
+        origin = [space.top, -1]
         for rank in (math.floor(center - margin), math.ceil(center + margin) + 1):
             if rank <= 0:
-                states.append([0, -1, 0, 1])  # keeps nothing
+                states.append([0, -1, 0, 1, *origin])  # keeps nothing
             elif rank > size:
-                states.append([0, _wrapped(space.top - space.lowest), 0, 1])  # keeps everything
+                states.append([0, _wrapped(space.top - space.lowest), 0, 1, *origin])  # keeps everything
             else:
-                states.append([rank, 0, 0, 0])
+                states.append([rank, 0, 0, 0, *origin])
         return states
 
     def run(self) -> None:
         """Write the masks."""
         self.cleared.zero_()
-        self.sample_states[0].copy_(self.sample_start)
         count, tuning = self.num_contests, self.tuning
         tables = (self.segments, self.num_segments, self.contests, count)
         scan.sample[(math.ceil(self.max_sample / 1024), count)](
-            *tables, self.own_steps, self.sample_keys, self.sample_places, **self.kind, block=1024
+            *tables,
+            self.own_steps,
+            self.sample_keys,
+            self.sample_histograms,
+            8 * (self.key_digits - 1),
+            **self.kind,
+            block=1024,
         )
         self._find(
             self.sample_keys,
-            self.sample_places,
+            self.sample_keys,
             self.sample_lists,
             states=self.sample_states,
             histograms=self.sample_histograms,
             cuts=self.bracket,
             longest=self.max_sample,
+            numbered=True,
         )
         self._scan(self.bracket, self.num_tiles, exact=False)
         scan.gather[(self.num_chunks,)](
@@ -239,17 +248,20 @@ class Large:
             self.places,
             self.counts,
             **self.kind,
-            block=tuning.block,
+            block=self.block,
             chunk=tuning.chunk,
+            num_warps=8,
         )
         scan.judge[(count,)](
             self.contests,
             count,
+            self.bracket,
             self.counts,
             self.lists,
             self.states,
             self.all_states,
             self.missed,
+            top=self.space.top,
         )
         self._find(
             self.keys,
@@ -286,11 +298,13 @@ class Large:
         histograms: Tensor,
         cuts: Tensor,
         longest: int,
+        numbered: bool = False,
     ) -> None:
-        """Find the pair of each question's rank in its list."""
+        """Find the pair of each question's rank in its list; the first digit of a sample is counted."""
         questions = len(lists)
         programs = max(1, min(self.tuning.programs, math.ceil(longest / 2048)))
-        for number in range(self.digits):
+        place_digits = NUMBER_DIGITS if numbered else self.place_digits
+        for number in range(int(numbered), self.key_digits + place_digits):
             radix.count_pairs[(programs, questions)](
                 keys,
                 places,
@@ -299,16 +313,16 @@ class Large:
                 histograms,
                 number,
                 self.key_digits,
-                self.place_digits,
-                top=self.space.top,
+                place_digits,
+                number_shift=self.number_shift if numbered else -1,
                 first=number == 0,
                 block=2048,
             )
-        self._conclude(states, histograms, cuts, questions, stride=1)
+        self._conclude(states, histograms, cuts, questions, stride=1, numbered=numbered)
 
     def _find_in_everything(self) -> None:
         """Find the cuts of the contests that were missed, by histograms of all their entries."""
-        programs = min(self.tuning.programs, self.num_tiles)
+        programs = min(2 * self.tuning.programs, self.num_tiles)
         for number in range(self.digits):
             radix.count_entries[(programs,)](
                 self.segments,
@@ -324,21 +338,30 @@ class Large:
                 self.place_digits,
                 **self.kind,
                 first=number == 0,
-                block=self.tuning.block,
+                block=self.block,
             )
         self._conclude(self.all_states, self.all_histograms, self.exact, self.num_contests, stride=2)
 
     def _conclude(
-        self, states: Tensor, histograms: Tensor, cuts: Tensor, questions: int, *, stride: int
+        self,
+        states: Tensor,
+        histograms: Tensor,
+        cuts: Tensor,
+        questions: int,
+        *,
+        stride: int,
+        numbered: bool = False,
     ) -> None:
+        place_digits = NUMBER_DIGITS if numbered else self.place_digits
         radix.conclude[(questions,)](
             states,
             histograms,
             cuts,
-            self.digits,
+            self.contests,
+            self.key_digits + place_digits,
             self.key_digits,
-            self.place_digits,
-            top=self.space.top,
+            place_digits,
+            number_shift=self.number_shift if numbered else -1,
             stride=stride,
         )
 
@@ -353,7 +376,8 @@ class Large:
     def _scan_some(
         self, cuts: Tensor, count: int, programs: int, *, exact: bool, full: bool, tails: bool
     ) -> None:
-        registers = {} if self.tuning.maxnreg is None else {"maxnreg": self.tuning.maxnreg}
+        few = self.tuning.maxnreg is not None and self.space.code > 0 and not self.packed
+        registers = {"maxnreg": self.tuning.maxnreg} if few else {}
         scan.scan[(programs,)](
             self.segments,
             self.num_segments,
@@ -370,8 +394,8 @@ class Large:
             exact=exact,
             full=full,
             tails=tails,
-            block=self.tuning.block,
-            num_warps=self.tuning.num_warps,
+            block=self.block,
+            num_warps=max(1, self.block // 512),
             **registers,
         )
 

@@ -71,7 +71,6 @@ class Small:
             "rows": self.rows,
             "columns": self.columns,
         }
-        self.num_bits = space.num_bits
 
     def run_rows(self) -> None:
         """Write the masks of rows, each with its own number of entries kept."""
@@ -81,7 +80,6 @@ class Small:
             steps_for(self.count),
             self.nan_flag,
             **self.kind,
-            bits=self.num_bits,
             num_warps=16 if self.rows * self.columns > 8192 else 8 if self.rows * self.columns > 2048 else 4,
         )
 

@@ -183,13 +183,14 @@ def correct(
     seed_pointer: tl.tensor,
     masked: tl.constexpr,
     block: tl.constexpr,
-    most: tl.constexpr,
+    few: tl.constexpr,
 ) -> None:
     """Turn drawn entries of the class that is too large until the count is right; a program for each contest.
 
-    A draw counts if its entry is of that class and no earlier draw hit it. So the outcome of many draws at
-    once is that of one after the other: look at `draws` of them, list the at most `most` that find an entry
-    of the class, drop those that repeat an earlier one, and turn as many of the others as are missing.
+    A draw counts if its entry is of that class and no earlier draw hit it. So while no more of many draws
+    find an entry of the class than are missing, all those entries are turned at once, in any order. Near the
+    end look at few: list those that find one, drop those that repeat an earlier one, and turn as many of the
+    others as are missing.
     """
     contest = tl.program_id(0)
     row = contests + contest
@@ -205,11 +206,11 @@ def correct(
     bound = tl.maximum(length, 1)
     least = (tl.zeros([1], tl.uint64) - bound) % bound
     least = tl.sum(least, 0)
-    hits += contest.to(tl.int64) * most
+    hits += contest.to(tl.int64) * few
     number = left * 0
-    draws = tl.cast(most, tl.int64) + number
+    draws = tl.cast(block, tl.int64) + number
     lane = tl.arange(0, block)
-    slot = tl.arange(0, most)
+    slot = tl.arange(0, few)
     while left > 0:
         word = number + lane
         a, b, c, d = words_at(word >> 1, number * 0, CORRECTION, key_low, key_high)
@@ -230,7 +231,20 @@ def correct(
         if masked:
             hit = hit & load_allowed(tl.load(part + 2 * num_arrays), at, taken)
         num_hits = tl.sum(hit.to(tl.int32), 0)
-        if num_hits > most:
+        if num_hits <= left:
+            to = tl.load(part + num_arrays).to(tl.pointer_type(tl.int32)) + (at >> 5)
+            shift = (at & 31).to(tl.int32)
+            bit = tl.full([block], 1, tl.int32) << shift
+            # The first of several draws of an entry finds it as it was.
+            if from_ == 1:
+                before = tl.atomic_and(to, ~bit, mask=hit)
+            else:
+                before = tl.atomic_or(to, bit, mask=hit)
+            first_hit = hit & (((before >> shift) & 1) == from_)
+            left -= tl.sum(first_hit.to(tl.int64), 0)
+            number += draws
+            tl.debug_barrier()
+        elif draws > few:
             draws = draws // 2
         else:
             order = tl.cumsum(hit.to(tl.int32), 0) - 1
@@ -244,11 +258,10 @@ def correct(
             array = arrays + first + find(arrays + 5 * num_arrays + first, own, steps, tl.maximum(found, 0))
             index = tl.maximum(found, 0) - tl.load(array + 5 * num_arrays)
             to = tl.load(array + num_arrays).to(tl.pointer_type(tl.int32)) + (index >> 5)
-            bit = tl.full([most], 1, tl.int32) << (index & 31).to(tl.int32)
+            bit = tl.full([few], 1, tl.int32) << (index & 31).to(tl.int32)
             tl.atomic_xor(to, bit, mask=turned)
             left -= tl.sum(turned.to(tl.int64), 0)
             number += draws
-            draws = tl.where(num_hits < most // 4, tl.minimum(2 * draws, block), draws)
             tl.debug_barrier()
 
 

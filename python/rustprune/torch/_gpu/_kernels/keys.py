@@ -25,6 +25,15 @@ def find(starts: tl.tensor, count: tl.tensor, steps: tl.tensor, number: tl.tenso
 
 
 @triton.jit
+def entry_size(format_: tl.tensor, code: tl.constexpr) -> tl.tensor:
+    """Return the bytes of an entry; if `code` is -1, `format_` says of which format."""
+    number = format_
+    if code >= 0:
+        number = format_ * 0 + code
+    return tl.where(number == 0, 8, tl.where(number == 1, 4, tl.where(number <= 3, 2, 1)))
+
+
+@triton.jit
 def load_words(
     address: tl.tensor, offsets: tl.tensor, inside: tl.tensor, code: tl.constexpr, full: tl.constexpr
 ) -> tl.tensor:

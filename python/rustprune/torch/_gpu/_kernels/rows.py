@@ -9,7 +9,29 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from rustprune.torch._gpu._kernels.keys import find, load_keys
+from rustprune.torch._gpu._kernels.keys import entry_size, find, load_keys
+
+
+@triton.jit
+def mean(low: tl.tensor, high: tl.tensor) -> tl.tensor:
+    """Return the mean, rounded up; a sum of two keys of float64 may not fit."""
+    return (low | high) - ((low ^ high) >> 1)
+
+
+@triton.jit
+def narrowed(
+    low: tl.tensor, high: tl.tensor, key: tl.tensor, count: tl.tensor, num_kept: tl.tensor
+) -> tl.tensor:
+    """Return the range of the last key kept, told how many keys reach one; a single key stays what it is.
+
+    A key that exactly `num_kept` reach will do as the last one: it ends the search.
+    """
+    open_ = low < high
+    reached = open_ & (count >= num_kept)
+    high = tl.where(open_ & (count < num_kept), tl.minimum(high, key - 1), high)
+    high = tl.where(open_ & (count == num_kept), key, high)
+    low = tl.where(reached, key, low)
+    return low, high
 
 
 @triton.jit(do_not_specialize=["num_matrices", "steps"])
@@ -25,25 +47,28 @@ def keep_rows(
     signed: tl.constexpr,
     nan: tl.constexpr,
     masked: tl.constexpr,
-    bits: tl.constexpr,
     rows: tl.constexpr,
     columns: tl.constexpr,
 ) -> None:
-    """Keep so many of each row, by halving the range of keys until the last key kept is found."""
+    """Keep so many of each row, by dividing the range of keys by 4 until a key that parts the row is found."""
     program = tl.program_id(0).to(tl.int64)
     matrix = matrices + find(matrices, num_matrices, steps, program)
     length = tl.load(matrix + 7 * num_matrices)
-    row = (program - tl.load(matrix)) * rows + tl.arange(0, rows)
+    first = (program - tl.load(matrix)) * rows
+    begin = first * length
+    row = tl.arange(0, rows)
     column = tl.arange(0, columns)
-    inside = (row < tl.load(matrix + 4 * num_matrices))[:, None] & (column < length)[None, :]
-    offsets = (row * length)[:, None] + column[None, :]
+    inside = (first + row < tl.load(matrix + 4 * num_matrices))[:, None] & (column < length)[None, :]
+    # From the program's first entry: they take half the registers.
+    offsets = row[:, None] * length.to(tl.int32) + column[None, :]
+    format_ = tl.load(matrix + 6 * num_matrices)
     keys, is_nan = load_keys(
-        tl.load(matrix + num_matrices),
+        tl.load(matrix + num_matrices) + begin * entry_size(format_, code),
         offsets,
         inside,
-        tl.load(matrix + 3 * num_matrices),
-        offsets,
-        tl.load(matrix + 6 * num_matrices),
+        tl.load(matrix + 3 * num_matrices) + begin // 8,
+        offsets + (begin % 8).to(tl.int32),
+        format_,
         code,
         limit,
         top,
@@ -56,12 +81,17 @@ def keep_rows(
     num_kept = tl.load(matrix + 5 * num_matrices)
     low = tl.zeros([rows], tl.int64) - (base + 2)
     high = tl.zeros([rows], tl.int64) + (top + 1)
-    for _ in range(bits):
-        # The mean, rounded up; a sum of two keys of float64 may not fit.
-        middle = (low | high) - ((low ^ high) >> 1)
-        reached = tl.sum((keys >= middle.to(keys.dtype)[:, None]).to(tl.int32), 1) >= num_kept
-        low = tl.where(reached, middle, low)
-        high = tl.where(reached, high, middle - 1)
+    while tl.max((low < high).to(tl.int32), 0) != 0:
+        middle = mean(low, high)
+        lower, upper = mean(low, middle - 1), mean(middle, high)
+        # One sum for three counts: they take 21 bits each.
+        counts = (keys >= lower.to(keys.dtype)[:, None]).to(tl.int64)
+        counts += (keys >= middle.to(keys.dtype)[:, None]).to(tl.int64) << 21
+        counts += (keys >= upper.to(keys.dtype)[:, None]).to(tl.int64) << 42
+        count = tl.sum(counts, 1)
+        low, high = narrowed(low, high, lower, count & 0x1FFFFF, num_kept)
+        low, high = narrowed(low, high, middle, (count >> 21) & 0x1FFFFF, num_kept)
+        low, high = narrowed(low, high, upper, count >> 42, num_kept)
     last = low.to(keys.dtype)[:, None]
     above = keys > last
     ties = (keys == last).to(tl.int32)
@@ -69,7 +99,7 @@ def keep_rows(
     kept = above | ((ties != 0) & (tl.cumsum(ties, 1) <= left))
     if masked:
         kept = kept & (keys > -(base + 2))
-    to = tl.load(matrix + 2 * num_matrices).to(tl.pointer_type(tl.uint8)) + offsets
+    to = (tl.load(matrix + 2 * num_matrices) + begin).to(tl.pointer_type(tl.uint8)) + offsets
     tl.store(to, kept.to(tl.uint8), mask=inside)
     if nan == "raise":
         if tl.max(tl.max(is_nan.to(tl.int32), 1), 0) != 0:
@@ -113,12 +143,8 @@ def keep_groups(
         begin = first * 0
     inside = (first + number < tl.load(matrix + 4 * num_matrices))[:, None] & (column < group)[None, :]
     format_ = tl.load(matrix + 6 * num_matrices)
-    if code >= 0:
-        size: tl.constexpr = 8 if code == 0 else (4 if code == 1 else (2 if code <= 3 else 1))
-    else:
-        size = tl.where(format_ == 0, 8, tl.where(format_ == 1, 4, tl.where(format_ <= 3, 2, 1)))
     keys, is_nan = load_keys(
-        tl.load(matrix + num_matrices) + begin * size,
+        tl.load(matrix + num_matrices) + begin * entry_size(format_, code),
         offsets,
         inside,
         tl.load(matrix + 3 * num_matrices),

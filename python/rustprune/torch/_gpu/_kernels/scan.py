@@ -1,9 +1,10 @@
 """Guess, scan, judge and mend: the mask of a contest from a sample, one pass and the candidates it leaves.
 
-A segment is a run of entries of one tensor in one contest. Fields of the table of segments: first tile; address
-of the weights, of the mask, of the existing mask; length; contest; place of the first entry in its contest;
-format; first chunk; first bit of the existing mask. Fields of the table of contests: entries; entries kept;
-first segment; number of segments; begin and size of the sample; begin and size of the list of candidates.
+A segment is a run of entries of one tensor in one contest. Fields of the table of segments: first tile;
+address of the weights, of the mask, of the existing mask; length; contest; place of the first entry in its
+contest; format; first chunk; first bit of the existing mask. Fields of the table of contests: entries;
+entries kept; first segment; number of segments; begin and size of the sample; begin and size of the list of
+candidates.
 A cut is a key and a place; two of each contest enclose its own.
 """
 
@@ -12,8 +13,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from rustprune.torch._gpu._kernels.keys import find, load_keys
-from rustprune.torch._gpu._kernels.radix import FIELDS
+from rustprune.torch._gpu._kernels.keys import entry_size, find, load_keys
+from rustprune.torch._gpu._kernels.radix import BINS, FIELDS, store_known
 
 
 @triton.jit
@@ -24,7 +25,7 @@ def scatter(number: tl.tensor) -> tl.tensor:
     return number ^ (number >> 15)
 
 
-@triton.jit(do_not_specialize=["num_segments", "num_contests", "steps"])
+@triton.jit(do_not_specialize=["num_segments", "num_contests", "steps", "shift"])
 def sample(
     segments: tl.tensor,
     num_segments: tl.tensor,
@@ -32,7 +33,8 @@ def sample(
     num_contests: tl.tensor,
     steps: tl.tensor,
     keys: tl.tensor,
-    places: tl.tensor,
+    histograms: tl.tensor,
+    shift: tl.tensor,
     code: tl.constexpr,
     limit: tl.constexpr,
     top: tl.constexpr,
@@ -42,7 +44,10 @@ def sample(
     masked: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
-    """Draw one entry of each of equal strata; axis 1 of the grid are the contests."""
+    """Draw one entry of each of equal strata; axis 1 of the grid are the contests.
+
+    The highest digit of each is counted too, for both questions of a contest.
+    """
     contest = contests + tl.program_id(1)
     length = tl.load(contest)
     size = tl.load(contest + 5 * num_contests)
@@ -74,7 +79,11 @@ def sample(
     )
     to = tl.load(contest + 4 * num_contests) + number
     tl.store(keys + to, drawn, mask=inside)
-    tl.store(places + to, place, mask=inside)
+    digits = ((top - drawn.to(tl.int64)) >> shift) & 255
+    counts = tl.histogram(digits.to(tl.int32), BINS, mask=inside).to(tl.int64)
+    of = histograms + 2 * tl.program_id(1) * BINS + tl.arange(0, BINS)
+    tl.atomic_add(of, counts, mask=counts > 0, sem="relaxed")
+    tl.atomic_add(of + BINS, counts, mask=counts > 0, sem="relaxed")
 
 
 @triton.jit
@@ -143,11 +152,7 @@ def scan_tile(
     left = tl.load(row + 4 * num_segments) - begin
     first = tl.load(row + 6 * num_segments) + begin
     format_ = tl.load(row + 7 * num_segments)
-    if code >= 0:
-        size: tl.constexpr = 8 if code == 0 else (4 if code == 1 else (2 if code <= 3 else 1))
-    else:
-        size = tl.where(format_ == 0, 8, tl.where(format_ == 1, 4, tl.where(format_ <= 3, 2, 1)))
-    weights = tl.load(row + num_segments) + begin * size
+    weights = tl.load(row + num_segments) + begin * entry_size(format_, code)
     if packed:
         mask = tl.load(row + 2 * num_segments) + begin // 8
     else:
@@ -216,8 +221,8 @@ def scan(
 ) -> None:
     """Scan full tiles, or those that are not, or all; if `exact`, of the contests that were missed only.
 
-    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each of `num_tiles` segments, where it
-    is not full; else every tile. Two kernels need fewer registers than one that does both.
+    If `full`, full tiles are scanned. Else, if `tails`, the last tile of each of `num_tiles` segments, where
+    it is not full; else every tile. Two kernels need fewer registers than one that does both.
     """
     total = num_tiles
     if exact:
@@ -310,17 +315,23 @@ def gather(
         room = tl.minimum(tl.maximum(room, 0), chunk).to(tl.int32)
         to = tl.load(contests + contest + 6 * num_contests) + begun
         at = tl.cumsum(each, 0) - each
+        format_ = tl.load(row + 7 * num_segments)
+        # Small offsets from the chunk: they take half the registers.
+        weights = tl.load(row + num_segments) + begin * entry_size(format_, code)
+        where = tl.load(row + 3 * num_segments) + begin // 8
+        first_bit = tl.load(row + 9 * num_segments).to(tl.int32)
+        first = tl.load(row + 6 * num_segments) + begin
         for _ in range(tl.max(each, 0)):
             inside = words != 0
             # The lowest bit that is left, and its number.
             offsets = which * 32 + num_bits((words & -words) - 1)
             found, _bad = load_keys(
-                tl.load(row + num_segments),
-                begin + offsets,
+                weights,
+                offsets,
                 inside,
-                tl.load(row + 3 * num_segments),
-                begin + offsets + tl.load(row + 9 * num_segments),
-                tl.load(row + 7 * num_segments),
+                where,
+                offsets + first_bit,
+                format_,
                 code,
                 limit,
                 top,
@@ -332,7 +343,7 @@ def gather(
             )
             listed = inside & (at < room)
             tl.store(keys + to + at, found, mask=listed)
-            tl.store(places + to + at, tl.load(row + 6 * num_segments) + begin + offsets, mask=listed)
+            tl.store(places + to + at, first + offsets, mask=listed)
             at += 1
             words = words & (words - 1)
 
@@ -341,11 +352,13 @@ def gather(
 def judge(
     contests: tl.tensor,
     num_contests: tl.tensor,
+    bracket: tl.tensor,
     counts: tl.tensor,
     lists: tl.tensor,
     states: tl.tensor,
     everything: tl.tensor,
     missed: tl.tensor,
+    top: tl.constexpr,
 ) -> None:
     """Ask for the right candidate of a contest, or of all its entries if its cut is not enclosed."""
     contest = tl.program_id(0)
@@ -360,18 +373,17 @@ def judge(
         tl.store(missed + num_contests, 1)
     tl.store(lists + 2 * contest, tl.load(contests + contest + 6 * num_contests))
     tl.store(lists + 2 * contest + 1, between)
-    state = states + contest * FIELDS
+    zero = rank * 0
     closed = miss | (rank == 0)
-    tl.store(state, rank)
-    tl.store(state + 1, tl.where(closed, -1, 0).to(tl.int64))
-    tl.store(state + 2, rank * 0)
-    tl.store(state + 3, closed.to(tl.int64))
-    state = everything + contest * FIELDS
+    # The keys of candidates are from the higher cut's down to the lower one's.
+    origin = tl.load(bracket + 4 * contest)
+    width = origin - tl.load(bracket + 4 * contest + 2)
+    digits = tl.where(closed, -1, 0).to(tl.int64)
+    store_known(states + contest * FIELDS, rank, digits, zero, closed.to(tl.int64), origin, width)
     closed = (miss == 0) | (kept == 0)
-    tl.store(state, kept)
-    tl.store(state + 1, tl.where(closed, -1, 0).to(tl.int64))
-    tl.store(state + 2, rank * 0)
-    tl.store(state + 3, closed.to(tl.int64))
+    digits = tl.where(closed, -1, 0).to(tl.int64)
+    to = everything + contest * FIELDS
+    store_known(to, kept, digits, zero, closed.to(tl.int64), zero + top, zero - 1)
 
 
 @triton.jit(do_not_specialize=["num_segments", "num_contests", "steps"])
