@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,20 +17,15 @@ if TYPE_CHECKING:
     from rustprune.torch._gpu._backend import Backend
 
 HAS_CUDA = torch.cuda.is_available()
-# Read when Triton is imported first: what it defines then is interpreted, or compiled.
-if not HAS_CUDA and "triton" not in sys.modules:
-    os.environ["TRITON_INTERPRET"] = "1"
+# Products of numbers of 32 bits wrap, as they have to.
+WRAPS = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 
 BACKENDS = [
     pytest.param(("triton", "cuda"), id="cuda", marks=pytest.mark.skipif(not HAS_CUDA, reason="no GPU")),
     pytest.param(
         ("triton", "cpu"),
         id="interpreter",
-        marks=[
-            pytest.mark.skipif(HAS_CUDA, reason="the kernels are compiled here"),
-            # Products of numbers of 32 bits wrap, as they have to.
-            pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning"),
-        ],
+        marks=[pytest.mark.skipif(HAS_CUDA, reason="the kernels are compiled here"), WRAPS],
     ),
     pytest.param(("operations", "cpu"), id="operations"),
     pytest.param(
@@ -57,6 +50,7 @@ class Place:
 
     def __init__(self, backend: Backend, device: str) -> None:
         self.backend, self.device = backend, torch.device(device)
+        self.is_interpreted = backend == "triton" and device == "cpu"
 
     def put(self, tensors: Iterable[Tensor]) -> list[Tensor]:
         """Return the tensors there."""
@@ -70,6 +64,12 @@ class Place:
 def place(param: tuple[Backend, str]) -> Place:
     """Return the place that a parameter stands for."""
     return Place(*param)
+
+
+def skip_where_interpreted(there: Place, *, unless: bool) -> None:
+    """Leave the whole matrix to a GPU and to tensor operations: programs take seconds where interpreted."""
+    if there.is_interpreted and not unless:
+        pytest.skip("some of the matrix is enough where every program is interpreted")
 
 
 def to_bits(mask: ArrayLike) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rustprune
-from gpu import BACKENDS, DTYPES, HAS_CUDA, Place, assert_masks, place
+from gpu import BACKENDS, DTYPES, HAS_CUDA, WRAPS, Place, assert_masks, place, skip_where_interpreted
 from inputs import INPUTS, make
 from rustprune.torch import _gpu
 from rustprune.torch._gpu._large import Tuning
@@ -49,10 +49,9 @@ def row_lens(tensors: list[Tensor]) -> list[int]:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kind", INPUTS)
 def test_every_kind_of_input_is_selected_as_by_the_core(kind: str, dtype: torch.dtype, there: Place) -> None:
-    if there.device.type == "cpu" and dtype not in {torch.float32, torch.bfloat16}:
-        pytest.skip("two formats are enough where every program is interpreted")
+    skip_where_interpreted(there, unless=dtype == torch.float32)
     values = array(kind, SIZE, dtype)
-    ratios = (0.0, 1.0, 1 / SIZE, 0.5, 0.9, 0.99) if HAS_CUDA else (0.5, 0.9)
+    ratios = (0.9,) if there.is_interpreted else (0.0, 1.0, 1 / SIZE, 0.5, 0.9, 0.99)
     for ratio in ratios:
         count = round(ratio * SIZE)
         found = _gpu.select_(
@@ -67,6 +66,7 @@ def test_every_kind_of_input_is_selected_as_by_the_core(kind: str, dtype: torch.
 def test_each_tensor_is_selected_as_by_the_core(
     *, dtype: torch.dtype, score: Literal["magnitude", "value"], packed: bool, there: Place
 ) -> None:
+    skip_where_interpreted(there, unless=packed == (score == "value"))
     tensors = weights(dtype)
     counts = [one.numel() // 2 for one in tensors]
     core = rustprune.mask if score == "magnitude" else rustprune.select
@@ -85,6 +85,7 @@ def test_each_tensor_is_selected_as_by_the_core(
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_each_row_is_selected_as_by_the_core(*, dtype: torch.dtype, packed: bool, there: Place) -> None:
+    skip_where_interpreted(there, unless=packed or dtype == torch.float32)
     tensors = weights(dtype)
     counts = [length // 3 for length in row_lens(tensors)]
     found = _gpu.select_(
@@ -106,24 +107,26 @@ def test_each_row_is_selected_as_by_the_core(*, dtype: torch.dtype, packed: bool
 def test_all_tensors_together_are_selected_as_by_the_core(
     *, dtype: torch.dtype | None, packed: bool, there: Place
 ) -> None:
+    skip_where_interpreted(there, unless=packed)
     if dtype is None:
         tensors = [array("normal", 300, each) for each in DTYPES]
         tensors += [array("nan and infinity", 50, each) for each in DTYPES]
     else:
         tensors = weights(dtype)
     count = sum(one.numel() for one in tensors) // 3
-    for core, score in ((rustprune.mask, "magnitude"), (rustprune.select, "value")):
-        for nan in ("keep", "prune"):
-            found = _gpu.select_(
-                there.put(tensors),
-                num_pruned=count,
-                score=score,  # type: ignore[arg-type]
-                nan=nan,  # type: ignore[arg-type]
-                packed=packed,
-                backend=there.backend,
-                tuning=TUNING,
-            )
-            assert_masks(found, core(tensors, count=count, scope="global", nan=nan), packed=packed)  # type: ignore[operator]
+    kinds: list[tuple[Literal["magnitude", "value"], Nan]] = [("magnitude", "keep"), ("value", "prune")]
+    for score, nan in kinds:
+        found = _gpu.select_(
+            there.put(tensors),
+            num_pruned=count,
+            score=score,
+            nan=nan,
+            packed=packed,
+            backend=there.backend,
+            tuning=TUNING,
+        )
+        core = rustprune.mask if score == "magnitude" else rustprune.select
+        assert_masks(found, core(tensors, count=count, scope="global", nan=nan), packed=packed)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -132,6 +135,7 @@ def test_all_tensors_together_are_selected_as_by_the_core(
 def test_groups_are_selected_as_by_the_core(
     *, dtype: torch.dtype, pattern: str, packed: bool, there: Place
 ) -> None:
+    skip_where_interpreted(there, unless=packed != (dtype == torch.float32))
     kept, group = map(int, pattern.split(":"))
     tensors = [array(kind, 3 * 64 * group, dtype) for kind in ("normal", "255 levels", "zeros of both signs")]
     # Whole programs, which load 16 bytes at once, and some that are not whole.
@@ -165,8 +169,8 @@ def test_existing_masks_and_nan_are_treated_as_by_the_core(ask: str, nan: Nan, t
         core["count"] = ours["num_pruned"] = 1700
         expected = rustprune.mask(tensors, scope="global", **core)
     else:
-        core["ratio"] = 0.5
-        expected = rustprune.mask(tensors, scope=ask, **core)
+        core["ratio"], core["scope"] = 0.5, ask
+        expected = rustprune.mask(tensors, **core)
         lengths = row_lens(tensors) if ask == "row" else [one.numel() for one in tensors]
         ours["num_pruned"], ours["rows"] = [round(0.5 * length) for length in lengths], ask == "row"
     assert_masks(_gpu.select_(there.put(tensors), tuning=TUNING, **ours), expected)
@@ -183,6 +187,7 @@ FORCED = {
 @pytest.mark.parametrize("tuning", FORCED.values(), ids=FORCED)
 @pytest.mark.parametrize("kind", ["normal", "60 % zeros", "constant", "sorted"])
 def test_a_failed_guess_changes_nothing(kind: str, tuning: Tuning, there: Place) -> None:
+    skip_where_interpreted(there, unless=kind in {"normal", "constant"})
     tensors = [array(kind, size, torch.float32) for size in (1501, 900, 2000)]
     counts = [one.numel() // 3 for one in tensors]
     found = _gpu.select_(there.put(tensors), num_pruned=counts, backend=there.backend, tuning=tuning)
@@ -192,23 +197,21 @@ def test_a_failed_guess_changes_nothing(kind: str, tuning: Tuning, there: Place)
     assert_masks(together, rustprune.mask(tensors, count=1500, scope="global"))
 
 
+@WRAPS
 def test_a_bracket_far_off_is_missed_and_one_around_the_cut_is_not() -> None:
     from rustprune.torch._gpu._formats import FORMATS, KeySpace
     from rustprune.torch._gpu._large import Contest, Large, Segment
 
-    for param in BACKENDS[:2]:
-        if any(mark.name == "skipif" and mark.args[0] for mark in param.marks):
-            continue
-        there = place(param.values[0])
-        [values] = there.put([array("normal", 3003, torch.float32)])
-        mask = torch.empty(3003, dtype=torch.uint8, device=there.device)
-        contest = Contest([Segment(values, mask, FORMATS[values.dtype].code)], 1500)
-        for tuning, missed in ((TUNING, 0), *((forced, 1) for forced in list(FORCED.values())[:3])):
-            flag = torch.zeros(1, dtype=torch.int32, device=there.device)
-            space = KeySpace.of([values.dtype], signed=False)
-            large = Large([contest], space, nan="keep", packed=False, nan_flag=flag, tuning=tuning)
-            large.run()
-            assert large.missed.tolist() == [missed, missed]
+    there = Place("triton", "cuda" if HAS_CUDA else "cpu")
+    [values] = there.put([array("normal", 3003, torch.float32)])
+    mask = torch.empty(3003, dtype=torch.uint8, device=there.device)
+    contest = Contest([Segment(values, mask, FORMATS[values.dtype].code)], 1500)
+    for tuning, missed in ((TUNING, 0), *((forced, 1) for forced in list(FORCED.values())[:3])):
+        flag = torch.zeros(1, dtype=torch.int32, device=there.device)
+        space = KeySpace.of([values.dtype], signed=False)
+        large = Large([contest], space, nan="keep", packed=False, nan_flag=flag, tuning=tuning)
+        large.run()
+        assert large.missed.tolist() == [missed, missed]
 
 
 def test_weights_and_masks_at_odd_addresses_are_read_and_written(there: Place) -> None:

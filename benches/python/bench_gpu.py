@@ -29,6 +29,11 @@ def entries_of(scale: Scale) -> int:
     return 0
 
 
+def named(given: str) -> str:
+    """Return what is given, and the card it is given to."""
+    return f"{given}, {torch.cuda.get_device_name()}"
+
+
 def normal(entries: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return weights as a layer has them, made in parts."""
     generator = torch.Generator("cuda").manual_seed(0)
@@ -53,7 +58,7 @@ def interleave(given: str, scale: Scale, calls: Calls) -> Times:
             end.record()
             torch.cuda.synchronize()
             times[name].append(start.elapsed_time(end) / 1000)
-    return Times(given, {name: statistics.median(all_) for name, all_ in times.items()}, rounds)
+    return Times(named(given), {name: statistics.median(all_) for name, all_ in times.items()}, rounds)
 
 
 def copying(entries: int) -> tuple[Callable[[], object], int]:
@@ -106,7 +111,7 @@ def magnitude(scale: Scale) -> Iterator[Row]:
     times = interleave(f"{entries:,} float32, ratio 0.5", scale, calls)
     yield Row(
         figure=COPY,
-        given=f"{copied:,} bytes read and written",
+        given=named(f"{copied:,} bytes read and written"),
         value=copied / times.seconds[COPY] / 1e12,
         unit="TB/s",
         ours_seconds=times.seconds[COPY],
@@ -209,7 +214,7 @@ def inputs(scale: Scale) -> Iterator[Row]:
 
 
 def random(scale: Scale) -> Iterator[Row]:
-    """Compare random masks with the choice by torch's own noise, which is exact and moves more."""
+    """Compare random masks with torch's own coin flips, of which no count is exact."""
     if not (entries := entries_of(scale)):
         return
     for ratio in (0.5, 0.9):

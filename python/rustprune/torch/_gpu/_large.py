@@ -157,7 +157,7 @@ class Large:
         parts = of_sample, of_all, of_all, 2 * count, count + 1
         self.cleared = numbers(sum(parts))
         self.sample_histograms, self.histograms, self.all_histograms, self.counts, self.missed = (
-            self.cleared.split(parts)
+            self.cleared.split_with_sizes(parts)
         )
         self.sample_states = numbers(self.sample_digits, 2 * count, FIELDS)
         self.sample_states[0] = on_device(

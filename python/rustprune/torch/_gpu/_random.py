@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +12,6 @@ import rustprune
 from rustprune.torch._gpu import _operations
 from rustprune.torch._gpu._backend import Backend, backend_of
 from rustprune.torch._gpu._tables import new_mask
-
-if TYPE_CHECKING:
-    from rustprune._request import MaskOptions
 
 
 class Drawing:
@@ -110,7 +107,7 @@ class Drawing:
         if isinstance(self.num_pruned, int):
             # Values do not matter, and memory that is not written costs nothing.
             weights = [torch.empty(length, dtype=torch.float8_e5m2) for length in self.lengths]
-            drawn = self._ask(weights, where, count=self.num_pruned, scope="global")
+            drawn = self._ask(weights, where, {"count": self.num_pruned, "scope": "global"})
         else:
             drawn, counts = [], list(self.num_pruned or ())
             for number, length in enumerate(self.lengths):
@@ -120,7 +117,7 @@ class Drawing:
                 if self.pattern is None:
                     ratio = counts[number] / max(length, 1)
                     array = torch.empty(length, dtype=torch.float8_e5m2)
-                    drawn.append(self._ask([*weights, array], own, number, ratio=ratio)[-1])
+                    drawn.append(self._ask([*weights, array], own, {"ratio": ratio}, number)[-1])
                 else:
                     kept, group = self.pattern
                     shape = (-1, group, self.strides[number])
@@ -129,7 +126,7 @@ class Drawing:
                         own = [*(one.view(0, group, 1) for one in own[:-1]), own[-1].view(shape)]
                     array = torch.empty(length, dtype=torch.float8_e5m2).view(shape)
                     pattern = rustprune.NofM(kept, group, axis=1)
-                    drawn.append(self._ask([*weights, array], own, number, pattern=pattern)[-1])
+                    drawn.append(self._ask([*weights, array], own, {"pattern": pattern}, number)[-1])
         for mask, one in zip(self.masks, drawn, strict=True):
             flat = one.reshape(-1)
             mask.copy_(_operations.packed(flat) if self.packed else flat.view(torch.uint8))
@@ -138,9 +135,8 @@ class Drawing:
         self,
         weights: list[Tensor],
         masks: list[Tensor] | None,
+        options: dict[str, Any],
         last: int | None = None,
-        ratio: float | None = None,
-        **options: Unpack[MaskOptions],
     ) -> list[Tensor]:
         """Return the masks that the core draws; of names, those of all, or of the `last` alone."""
         labels = self.labels if last is None else self.labels[last : last + 1]
@@ -149,10 +145,10 @@ class Drawing:
             named = dict(zip(names, weights[-len(names) :], strict=True))
             if masks is not None:
                 options["where"] = dict(zip(names, masks[-len(names) :], strict=True))
-            return list(rustprune.mask(named, ratio, method="random", seed=self.seed, **options).values())
+            return list(rustprune.mask(named, method="random", seed=self.seed, **options).values())
         if masks is not None:
             options["where"] = masks
-        return list(rustprune.mask(weights, ratio, method="random", seed=self.seed, **options))
+        return list(rustprune.mask(weights, method="random", seed=self.seed, **options))
 
 
 def random_(

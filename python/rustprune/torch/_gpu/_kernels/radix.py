@@ -251,7 +251,7 @@ def conclude(
 ) -> None:
     """Write the cut of each question: pairs above its key are kept, and those of its key before its place.
 
-    If `number_shift` is not negative, questions go in twos for each contest and places are numbers of a sample.
+    If `number_shift` is not negative, each contest has two questions, and places are numbers of a sample.
     """
     question = tl.program_id(0)
     num_questions = tl.num_programs(0)

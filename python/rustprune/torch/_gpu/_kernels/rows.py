@@ -50,7 +50,7 @@ def keep_rows(
     rows: tl.constexpr,
     columns: tl.constexpr,
 ) -> None:
-    """Keep so many of each row, by dividing the range of keys by 4 until a key that parts the row is found."""
+    """Keep so many of each row: the range of keys is divided by 4 until a key is found that parts the row."""
     program = tl.program_id(0).to(tl.int64)
     matrix = matrices + find(matrices, num_matrices, steps, program)
     length = tl.load(matrix + 7 * num_matrices)
