@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rustprune.torch._gpu._kernels import radix, scan
+from rustprune.torch._gpu._kernels import candidates, radix, scan
 from rustprune.torch._gpu._tables import is_aligned, on_device, steps_for, tiles
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Large:
             numbered=True,
         )
         self._scan(self.bracket, self.num_tiles, exact=False)
-        scan.gather[(self.num_chunks,)](
+        candidates.gather[(self.num_chunks,)](
             self.segments,
             self.num_segments,
             steps_for(self.num_segments),
@@ -252,7 +252,7 @@ class Large:
             chunk=tuning.chunk,
             num_warps=8,
         )
-        scan.judge[(count,)](
+        candidates.judge[(count,)](
             self.contests,
             count,
             self.bracket,
@@ -273,7 +273,7 @@ class Large:
             longest=self.max_room,
         )
         programs = min(tuning.programs, math.ceil(self.max_room / 1024))
-        scan.mend[(max(programs, 1), count)](
+        candidates.mend[(max(programs, 1), count)](
             *tables,
             self.own_steps,
             self.counts,

@@ -11,6 +11,15 @@ import triton.language as tl
 from rustprune.torch._gpu._kernels.keys import find
 
 
+@triton.jit
+def num_bits(words: tl.tensor) -> tl.tensor:
+    """Return how many bits of each int32 are 1."""
+    words = words - ((words >> 1) & 0x55555555)
+    words = (words & 0x33333333) + ((words >> 2) & 0x33333333)
+    words = (words + (words >> 4)) & 0x0F0F0F0F
+    return (words * 0x01010101 >> 24) & 0xFF
+
+
 @triton.jit(do_not_specialize=["num_masks", "steps"])
 def pack(masks: tl.tensor, num_masks: tl.tensor, steps: tl.tensor, block: tl.constexpr) -> None:
     """Write the bits of masks of bytes; those beyond the last entry are 0."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from rustprune.torch._gpu._kernels.bits import num_bits
 from rustprune.torch._gpu._kernels.keys import find, load_allowed
-from rustprune.torch._gpu._kernels.scan import num_bits
 
 VERSION = tl.constexpr(1)  # STREAM_VERSION of src/sample/mod.rs
 COIN, CORRECTION, PATTERN, RETRY = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
