@@ -13,7 +13,7 @@ import rustprune
 from gpu import BACKENDS, DTYPES, HAS_CUDA, WRAPS, Place, assert_masks, place, skip_where_interpreted
 from inputs import INPUTS, make
 from rustprune.torch import _gpu
-from rustprune.torch._gpu._large import Tuning
+from rustprune.torch._gpu._tuning import Tuning
 
 if TYPE_CHECKING:
     from torch import Tensor

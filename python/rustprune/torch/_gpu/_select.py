@@ -12,9 +12,10 @@ from rustprune.torch._gpu import _operations
 from rustprune.torch._gpu._backend import Backend, backend_of
 from rustprune.torch._gpu._formats import FORMATS, KeySpace
 from rustprune.torch._gpu._tables import new_mask
+from rustprune.torch._gpu._tuning import DEFAULT, Tuning
 
 if TYPE_CHECKING:
-    from rustprune.torch._gpu._large import Contest, Segment, Tuning
+    from rustprune.torch._gpu._large import Contest, Segment
     from rustprune.torch._gpu._small import Matrix
 
 Nan: TypeAlias = Literal["raise", "keep", "prune"]
@@ -108,7 +109,7 @@ class Selection:
         return KeySpace.of(dtypes, signed=self.signed)
 
     def _prepare(self, tuning: Tuning | None) -> None:
-        from rustprune.torch._gpu._large import DEFAULT, Contest, Segment  # noqa: PLC0415
+        from rustprune.torch._gpu._large import Contest, Segment  # noqa: PLC0415
 
         tuning = tuning or DEFAULT
         filled = [number for number, length in enumerate(self.lengths) if length]
