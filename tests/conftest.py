@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from hypothesis import settings
 
 import rustprune
@@ -12,6 +14,10 @@ import rustprune
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+if not torch.cuda.is_available():
+    # Triton reads it when it is first imported, by whichever test: then its kernels are interpreted.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # A busy machine, or the first call of a pool, is no defect.
 settings.register_profile("rustprune", deadline=None)

@@ -11,8 +11,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
+GPU_FIGURES = [
+    "copy on the device",
+    "magnitude mask to bool on the GPU, share of the floor",
+    "magnitude mask to bits on the GPU, share of the floor",
+    "magnitude mask to bool, replayed from a graph, share of the floor",
+    "with nan='raise', share of the floor",
+    "magnitude mask to bool on the GPU, against torch.topk",
+    "magnitude mask to bool on the GPU, against torch.kthvalue",
+    "bfloat16 mask to bool on the GPU, share of the floor",
+    "float8_e4m3fn mask to bool on the GPU, share of the floor",
+    "mask of 200 arrays together on the GPU, share of the floor",
+    "masks of 200 arrays on the GPU, share of the floor",
+    "mask of rows of 4,000 on the GPU, share of the floor",
+    "2:4 mask on the GPU, share of the floor",
+    "60 % zeros, against random data",
+    "a constant, against random data",
+    "sorted data, against random data",
+    "row-scaled data, against random data",
+    "random mask to bits on the GPU, against Bernoulli bytes of torch, of no exact count",
+    "zeros under bits, against w.mul_(mask)",
+]
 BENCHES = Path(__file__).parents[1] / "benches"
 FIGURES = {
     "bench_bounds": [
@@ -33,6 +55,7 @@ FIGURES = {
         "rustprune prune, scope global, against cp",
         "rustprune prune, scope global, against cp and sync",
     ],
+    "bench_gpu": GPU_FIGURES if torch.cuda.is_available() else [],
     "bench_import": ["import rustprune, beyond NumPy"],
     "bench_memory": [
         "extra memory of mask to bool",
