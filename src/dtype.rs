@@ -79,6 +79,11 @@ impl DType {
         }
     }
 
+    /// Bits of the mantissa that are stored.
+    pub(crate) const fn mantissa_bits(self) -> u32 {
+        self.layout().0
+    }
+
     /// The key, in the `F64` format, of the same value: integer arithmetic only.
     ///
     /// NaN keys (one above the limit in magnitude) go to NaN keys, the key of an entry that is no

@@ -73,14 +73,6 @@ pub enum Error {
         /// The first row-major index that holds NaN.
         index: usize,
     },
-    /// An entry that has no score.
-    #[error("{name}: expected finite entries, got another at flat index {index}")]
-    NotFinite {
-        /// Name of the array.
-        name: String,
-        /// The first row-major index of one.
-        index: usize,
-    },
     /// A number that makes no sense.
     #[error("{parameter} must be {expected}, got {got}")]
     NotAllowed {

@@ -11,7 +11,7 @@
 //! | [`mask`] | how masks lie in memory |
 //! | [`norm`] | norms of a matrix, of its kept and of its removed part, each with what it guarantees |
 //! | [`certify`] | how far a pruned network with these weights can be from the original |
-//! | [`lamp`] | layer-adaptive magnitude scores, and what they keep of each array |
+//! | [`allocate`] | one number to prune split over arrays, where that depends on their entries |
 //! | [`select`] | keeping entries by score |
 //! | [`sample`] | random masks and their versioned stream |
 //! | [`bound`] | how far a pruned network can be from the original, for random weights |
@@ -27,12 +27,12 @@
 //! for one budget: a row of the matrix view, an array, or everything given.
 
 pub mod activation;
+pub mod allocate;
 pub mod bound;
 pub mod certify;
 pub mod checkpoint;
 pub mod dtype;
 pub mod error;
-pub mod lamp;
 pub mod mask;
 pub mod norm;
 pub mod parallel;

@@ -95,6 +95,11 @@ pub(crate) fn for_each<T: Send, S>(
     failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
+/// Sorts on the current pool; equal items may change places.
+pub(crate) fn sort<T: Ord + Send>(items: &mut [T]) {
+    rayon::slice::ParallelSliceMut::par_sort_unstable(items);
+}
+
 /// Takes a lock, also after a panic elsewhere: what is under it is never half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

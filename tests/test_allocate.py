@@ -155,9 +155,13 @@ def test_lamp_has_the_numbers_of_the_paper() -> None:
     assert rp.lamp_scores(big).max() == 1.0
 
 
+def test_infinite_entries_share_the_largest_scores() -> None:
+    assert rp.lamp_scores(np.array([np.inf, 3.0, -np.inf])).tolist() == [1.0, 0.0, 0.5]
+
+
 def test_lamp_refuses_what_has_no_score() -> None:
-    with pytest.raises(ValueError, match="a: expected finite entries, got another at flat index 1"):
-        rp.allocate({"a": np.array([1.0, np.inf])}, 0.5, rule="lamp")
+    with pytest.raises(ValueError, match=r"a.*NaN.*index 1"):
+        rp.allocate({"a": np.array([1.0, np.nan])}, 0.5, rule="lamp")
     with pytest.raises(TypeError, match="a: expected an array, got tuple"):
         rp.allocate({"a": (3, 3)}, 0.5, rule="lamp")
     with pytest.raises(ValueError, match="min_kept must be left out with rule 'lamp', got 1"):

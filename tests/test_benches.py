@@ -37,6 +37,10 @@ GPU_FIGURES = [
 ]
 BENCHES = Path(__file__).parents[1] / "benches"
 FIGURES = {
+    "bench_allocate": [
+        "LAMP counts, against NumPy sort + cumsum + partition",
+        "LAMP counts, against torch sort + cumsum + kthvalue",
+    ],
     "bench_bounds": [
         "bounds of magnitude pruning: Theorem 1, ratios",
         "bounds of magnitude pruning: Theorem 2, ratios",
@@ -65,6 +69,7 @@ FIGURES = {
         "extra memory of 2:4 mask",
         "extra memory of prune_",
         "extra memory of prune_, scope global over 200 arrays",
+        "extra memory of LAMP counts",
         "extra memory of random mask to bits",
     ],
     "bench_sample": [

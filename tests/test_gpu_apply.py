@@ -38,4 +38,4 @@ def test_autograd_is_told(there: Place) -> None:
     result = (weight * weight).sum()
     _gpu.apply_([weight], there.bits([[True, False, True]]), backend=there.backend)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        result.backward()  # type: ignore[no-untyped-call]
+        result.backward()

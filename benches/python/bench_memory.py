@@ -43,6 +43,12 @@ CALLS: dict[str, tuple[Callable[[Weights], object], float]] = {
     "2:4 mask": (lambda weights: rustprune.mask(weights, pattern="2:4"), 1),
     "prune_": (lambda weights: rustprune.prune_(weights, 0.5), 0),
     "prune_, scope global over 200 arrays": (prune_global, 0),
+    "LAMP counts": (
+        lambda weights: rustprune.allocate(
+            dict(zip("abcd", np.split(weights, 4), strict=True)), 0.9, rule="lamp"
+        ),
+        0,
+    ),
     "random mask to bits": (
         lambda weights: rustprune.random_mask(weights.shape, 0.5, seed=0, packed=True),
         1 / 8,

@@ -1,8 +1,8 @@
-"""What is done today without rustprune, each in its quickest plain form; every function returns its mask."""
+"""What is done today without rustprune, each in its quickest plain form; most functions return their mask."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -94,3 +94,27 @@ def module(weights: torch.Tensor) -> torch.nn.Module:
     new = torch.nn.Module()
     new.register_parameter("weight", torch.nn.Parameter(weights, requires_grad=False))
     return new
+
+
+def numpy_lamp(arrays: Sequence[Weights], ratio: float) -> list[int]:
+    """Count the entries of each array whose LAMP score is below the value at the cut of all scores."""
+    scores = []
+    for array in arrays:
+        squares = np.square(array.reshape(-1), dtype=np.float64)
+        squares = np.sort(squares)[::-1]
+        scores.append(squares / np.cumsum(squares))
+    joined = np.concatenate(scores)
+    cut = round(ratio * joined.size)
+    threshold = np.partition(joined, cut)[cut]
+    return [int(np.count_nonzero(own < threshold)) for own in scores]
+
+
+def torch_lamp(tensors: Sequence[torch.Tensor], ratio: float) -> list[int]:
+    """Do the same in torch."""
+    scores = []
+    for tensor in tensors:
+        squares = tensor.reshape(-1).double().square().sort(descending=True).values
+        scores.append(squares / squares.cumsum(0))
+    joined = torch.cat(scores)
+    threshold = joined.kthvalue(round(ratio * joined.numel()) + 1).values
+    return [int((own < threshold).sum()) for own in scores]

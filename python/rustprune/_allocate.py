@@ -59,13 +59,13 @@ def allocate(
     ------
     TypeError, ValueError
         If a number or a word is not one named above; if both or neither of `ratio` and `count` are given; if
-        what must be kept is more than what may be; if a weight is not finite.
+        what must be kept is more than what may be; if a weight is NaN.
 
     Notes
     -----
     Computed in whole numbers and fractions: exact for every size. The random graph rule is from [1]_, its
-    form for convolutions from [2]_, ``uniform_plus`` from [3]_, ``lamp`` from [4]_; it takes 8 bytes of
-    memory for each entry.
+    form for convolutions from [2]_, ``uniform_plus`` from [3]_, ``lamp`` from [4]_, which reads the
+    weights twice and holds no scores.
 
     References
     ----------
@@ -94,7 +94,7 @@ def allocate(
     total = sum(lengths.values())
     pruned = num_pruned(total, number("ratio", ratio)) if count is None else whole("count", count)
     if rule == "lamp":
-        return _lamp(weights, lengths, total - pruned, min_kept)
+        return _lamp(weights, pruned, min_kept)
     least = _floors(rule, layers, lengths, min_kept)
     if not sum(least.values()) <= total - pruned <= total:
         raise ValueError(
@@ -160,12 +160,13 @@ def lamp_scores(weights: Array) -> Floats:
     -------
     array of float64
         Shaped like `weights`: the square of each entry over the sum of the squares that are at least as
-        large. The largest score is 1; where all entries are 0 all scores are.
+        large. The largest score is 1; where all entries are 0 all scores are. The `k`-th infinity scores
+        ``1 / k``.
 
     Raises
     ------
     TypeError, ValueError
-        As from `mask`; if an entry is not finite.
+        As from `mask`; if an entry is NaN.
 
     See Also
     --------
@@ -174,7 +175,7 @@ def lamp_scores(weights: Array) -> Floats:
     Notes
     -----
     Equation 2 of [1]_. Of equal magnitudes the one of the lower index counts as the larger. Squares are
-    summed in float64 from the largest down.
+    summed from the largest down, by the arithmetic that `allocate` counts with.
 
     References
     ----------
@@ -188,25 +189,22 @@ def lamp_scores(weights: Array) -> Floats:
     >>> rustprune.lamp_scores(np.array([1.0, -1.0, 2.0]))
     array([0.2       , 0.16666667, 1.        ])
     """
-    [dtype], [words] = floats(Batch.of("weights", weights))
+    batch = Batch.of("weights", weights)
+    dtypes, [words] = floats(batch)
     scores = np.empty(words.shape)
-    _rustprune.lamp_scores("weights", dtype, flat(words), scores)
+    _rustprune.lamp_scores(batch.names, dtypes, [flat(words)], [scores])
     return scores
 
 
 def _lamp(
-    weights: Mapping[str, Array | Sequence[int]],
-    lengths: Mapping[str, int],
-    kept: int,
-    min_kept: int | Mapping[str, int],
+    weights: Mapping[str, Array | Sequence[int]], pruned: int, min_kept: int | Mapping[str, int]
 ) -> dict[str, int]:
     if min_kept:
         raise ValueError(f"min_kept must be left out with rule 'lamp', got {min_kept!r}")
-    if kept < 0:
-        raise ValueError(f"count must be at most the number of entries, {kept} short of it")
-    dtypes, arrays = floats(Batch.of("weights", weights))
-    counts = _rustprune.lamp_counts(list(weights), dtypes, [flat(words) for words in arrays], kept)
-    return {name: length - left for (name, length), left in zip(lengths.items(), counts, strict=True)}
+    batch = Batch.of("weights", weights)
+    dtypes, arrays = floats(batch)
+    counts = _rustprune.lamp_counts(batch.names, dtypes, [flat(words) for words in arrays], pruned)
+    return dict(zip(weights, counts, strict=True))
 
 
 def _shape(weights: Array | Sequence[int]) -> tuple[int, ...]:

@@ -162,9 +162,14 @@ def apply(
     packed: list[bool],
 ) -> None: ...
 def lamp_counts(
-    names: list[str], dtypes: list[str], bits: list[NDArray[unsignedinteger]], num_kept: int
+    names: list[str], dtypes: list[str], bits: list[NDArray[unsignedinteger]], count: int
 ) -> list[int]: ...
-def lamp_scores(name: str, dtype: str, bits: NDArray[unsignedinteger], scores: NDArray[float64]) -> None: ...
+def lamp_scores(
+    names: list[str],
+    dtypes: list[str],
+    bits: list[NDArray[unsignedinteger]],
+    scores: list[NDArray[float64]],
+) -> None: ...
 def random_mask(
     shape: tuple[int, ...],
     output: NDArray[uint8],

@@ -45,7 +45,6 @@ pub(crate) use operator::{by_rows, multiply};
 pub(crate) use spectral::dense_norm;
 pub use spectral::{Settings, Which, norms, spectral};
 pub use sums::{Sums, sums};
-pub(crate) use widen::widen;
 
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "these numbers are exact")]

@@ -16,7 +16,6 @@ impl From<Error> for PyErr {
             | Error::NotDivisible { .. }
             | Error::Nan { .. }
             | Error::NanEntry { .. }
-            | Error::NotFinite { .. }
             | Error::NotAllowed { .. }
             | Error::OutOfRange { .. }
             | Error::UnknownActivation { .. }

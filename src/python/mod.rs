@@ -1,12 +1,12 @@
 //! The extension module: transcription between Python and the core. No loop over entries lives here.
 
+mod allocate;
 mod arrays;
 mod bound;
 mod call;
 mod certify;
 mod checkpoint;
 mod errors;
-mod lamp;
 mod norm;
 mod sample;
 mod select;
@@ -30,7 +30,7 @@ mod _rustprune {
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
     #[pymodule_export]
-    use super::lamp::{lamp_counts, lamp_scores};
+    use super::allocate::{lamp_counts, lamp_scores};
     #[pymodule_export]
     use super::norm::{conv_norm, norms};
     #[pymodule_export]

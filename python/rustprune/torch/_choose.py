@@ -12,7 +12,7 @@ from torch import Tensor
 import rustprune
 from rustprune import NofM, num_pruned
 from rustprune._request import Nan, Scope, SelectOptions
-from rustprune.torch import _bits, _radix
+from rustprune.torch import _bits, _on_gpu, _radix
 from rustprune.torch._shards import Layout, all_succeed, layouts, local, totals
 
 Score: TypeAlias = Literal["magnitude", "random", "value"]
@@ -67,7 +67,9 @@ def choose(weights: Mapping[str, Tensor], amount: Amount, by: By, where: Bits | 
 
     What the bits of `where` prune stays pruned, and counts. Called by all processes where they share weights.
     """
-    if by.score == "random" and not all(_is_here(one) for one in weights.values()):
+    here = all(_is_here(one) for one in weights.values())
+    drawn_there = _on_gpu.lie_on_one_gpu(weights) and not isinstance(amount, PerRow)
+    if by.score == "random" and not (here or drawn_there):
         return _drawn(weights, amount, by, where)
     match amount:
         case Together():
@@ -146,6 +148,18 @@ def _ask(
     """Decide one contest over all tensors, or the rows or groups of one, where the weights lie."""
     if all(_is_here(one) for one in weights.values()):
         return _core(weights, by, where, ratio, count, scope=scope, pattern=pattern)
+    if _on_gpu.lie_on_one_gpu(weights):
+        return _on_gpu.ask(
+            weights,
+            where,
+            ratio,
+            count,
+            scope=scope,
+            pattern=pattern,
+            score=by.score,
+            nan=by.nan,
+            seed=by.seed,
+        )
     if pattern is not None or (scope == "row" and all(one.ndim > 1 for one in weights.values())):
         return _rows_or_groups(weights, by, where, ratio, count, scope=scope, pattern=pattern)
     total = sum(one.numel() for one in weights.values())

@@ -13,6 +13,7 @@ more, so that a CUDA graph can hold it. Weights are read where they are; they mu
 
 from rustprune.torch._gpu._apply import apply_ as apply_
 from rustprune.torch._gpu._backend import backend_of as backend_of
+from rustprune.torch._gpu._formats import FORMATS as FORMATS
 from rustprune.torch._gpu._random import Drawing as Drawing
 from rustprune.torch._gpu._random import random_ as random_
 from rustprune.torch._gpu._select import Selection as Selection
