@@ -30,7 +30,7 @@ def model() -> nn.Sequential:
 REQUESTS: list[dict[str, Any]] = [
     {"ratio": 0.6},
     {"ratio": 0.6, "scope": "global"},
-    {"ratio": 0.6, "scope": "global", "min_kept": 0.5},
+    {"ratio": 0.6, "scope": "global", "min_kept": 0.2},
     {"ratio": 0.6, "scope": "row"},
     {"pattern": "2:4", "targets": ["0"]},
     {"ratio": 0.6, "method": "random", "seed": 3},
