@@ -18,6 +18,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _rustprune {
     #[pymodule_export]
+    use super::allocate::{lamp_counts, lamp_scores};
+    #[pymodule_export]
     use super::bound::{
         BoundNetwork, bound_allocate, bound_classical, bound_closed_form, bound_closed_width, bound_estimate,
         bound_given_weights_random, bound_global, bound_largest_use, bound_max_prunable, bound_mean_square,
@@ -29,8 +31,6 @@ mod _rustprune {
     use super::certify::certify;
     #[pymodule_export]
     use super::checkpoint::Checkpoint;
-    #[pymodule_export]
-    use super::allocate::{lamp_counts, lamp_scores};
     #[pymodule_export]
     use super::norm::{conv_norm, norms};
     #[pymodule_export]
