@@ -94,8 +94,8 @@ def plot(results: dict[str, Accuracies], path: Path) -> None:
         axis.set_title(name)
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("accuracy on held-out digits, %")
-    axes[0][0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=8)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     figure.savefig(path, dpi=130)
 
 
