@@ -5,6 +5,7 @@ use super::law::{Family, Spread, WHOLE};
 use super::orders::{Slots, root};
 use super::shape::Shape;
 use super::trace::{GaussianTrace, chi_norm, ln_gaussian_sup_moment, ln_trace};
+use super::widths::Gated;
 
 /// A matrix of independent weights of a law at unit scale.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub struct Dense {
     norms: Slots<f64>,
     cones: [Slots<f64>; 4],
     chis: Slots<f64>,
+    pub(super) rows: Gated,
+    pub(super) products: Slots<f64>,
+    pub(super) turned: Gated,
 }
 
 impl Dense {
@@ -27,7 +31,8 @@ impl Dense {
         let gauss = GaussianTrace::new(shape.rows, shape.cols);
         let double = GaussianTrace::new(shape.rows, 2 * shape.cols);
         let (norms, cones, chis) = Default::default();
-        Self { shape, family, gauss, double, norms, cones, chis }
+        let (rows, products, turned) = Default::default();
+        Self { shape, family, gauss, double, norms, cones, chis, rows, products, turned }
     }
 
     /// The `2p`-norm that [`Dense::ln_norm`] bounds.

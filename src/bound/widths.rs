@@ -1,0 +1,84 @@
+//! Factors of the radii and widths of sets of states (Propositions 2.16 and 2.18).
+
+use std::f64::consts::PI;
+
+use super::dense::Dense;
+use super::law::{Spread, WHOLE};
+use super::masked::Masked;
+use super::orders::{Detail, Slots, root};
+use super::rising::ln_chi_square_moment;
+use super::shape::Part;
+use super::special::ln_product;
+
+/// The `2p`-norm of the length of a standard normal vector of `len` entries, of which each is kept with chance `gate`.
+pub(crate) fn gated_norm(len: usize, gate: f64, p: usize) -> f64 {
+    root(ln_chi_square_moment(len, gate, p), p)
+}
+
+/// A bound of the `2p`-norm of `sum |g_i g_i'|` over `len` pairs of independent standard normal variables:
+/// `E |g g'|^k` is at most the `k`-th moment of a gamma variable of shape `2/pi` (Proposition 2.16).
+pub(crate) fn product_norm(len: usize, p: usize) -> f64 {
+    let shape = 2.0 / PI * len as f64;
+    (ln_product((0..2 * p).map(|j| shape + j as f64)) / (2 * p) as f64).exp()
+}
+
+/// Results for each order, kept for the gates that are usual: all open, and half of them.
+#[derive(Debug, Default)]
+pub(crate) struct Gated([Slots<f64>; 2]);
+
+impl Gated {
+    fn get(&self, gate: f64, p: usize, compute: impl FnOnce() -> f64) -> f64 {
+        match [1.0, 0.5].iter().position(|usual| *usual == gate) {
+            Some(slot) => self.0[slot].get(p, compute),
+            None => compute(),
+        }
+    }
+}
+
+impl Dense {
+    /// [`gated_norm`] of as many entries as it has rows.
+    pub(crate) fn gated_rows(&self, gate: f64, p: usize) -> f64 {
+        self.rows.get(gate, p, || gated_norm(self.shape.rows, gate, p))
+    }
+
+    /// [`product_norm`] of as many pairs as it has rows.
+    pub(crate) fn row_products(&self, p: usize) -> f64 {
+        self.products.get(p, || product_norm(self.shape.rows, p))
+    }
+
+    /// The `2p`-norm of the length of `B W^T q` for a fixed unit vector `q` and gates `B` that are open with chance
+    /// `gate`: of the whole matrix (Proposition 2.18).
+    pub(crate) fn turned(&self, gate: f64, p: usize) -> f64 {
+        self.turned.get(gate, p, || root(self.ln_turned(gate, p), p))
+    }
+
+    fn ln_turned(&self, gate: f64, p: usize) -> f64 {
+        self.ln_spread_turned(self.family.spread(WHOLE, 1.0, p), gate, p)
+    }
+
+    fn ln_spread_turned(&self, spread: Spread, gate: f64, p: usize) -> f64 {
+        if spread.ln_variance == f64::NEG_INFINITY || !spread.is_finite() {
+            return spread.ln_variance.max(spread.ln_tau2);
+        }
+        let open = (gate * spread.share()).min(1.0);
+        p as f64 * spread.ln_tau2 + ln_chi_square_moment(self.shape.cols, open, p)
+    }
+}
+
+impl Masked {
+    /// The same of one part.
+    pub(crate) fn turned(&self, part: Part, gate: f64, p: usize, detail: Detail) -> f64 {
+        let detail = self.detail(detail);
+        self.turned[detail as usize][part as usize]
+            .get(gate, p, || root(self.ln_turned(part, gate, p, detail), p))
+    }
+
+    fn ln_turned(&self, part: Part, gate: f64, p: usize, detail: Detail) -> f64 {
+        let whole = |p| self.dense.ln_turned(gate, p);
+        let at = |cell: &_| self.dense.ln_spread_turned(self.spread(cell, part, p), gate, p);
+        self.ln_moment(part, p, detail, &whole, &at)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use super::*;
+use crate::bound::exact::{magnitude_trace, random_trace};
+use crate::bound::law::Family;
+use crate::bound::shape::{Pruning, Shape};
+use crate::bound::testing::assert_close;
+use crate::bound::trace::{chi_norm, gaussian_norm, one_sided_moment};
+
+/// `E (sum |g_i g_i'|)^k` for `k = 0..=last`, exactly.
+fn product_moments(len: usize, last: usize) -> Vec<f64> {
+    let absolute = |k: usize| {
+        let half = (k as f64 + 1.0) / 2.0;
+        ((k as f64) / 2.0 * 2.0_f64.ln() + libm::lgamma(half) - libm::lgamma(0.5)).exp()
+    };
+    let one: Vec<f64> = (0..=last).map(|k| absolute(k).powi(2)).collect();
+    let binomial = |k: usize, j: usize| (1..=j).map(|i| (k - j + i) as f64 / i as f64).product::<f64>();
+    let add = |sum: Vec<f64>, _| {
+        (0..=last).map(|k| (0..=k).map(|j| binomial(k, j) * sum[j] * one[k - j]).sum()).collect()
+    };
+    (1..len).fold(one.clone(), add)
+}
+
+#[test]
+fn sums_of_products_are_bounded_and_nearly_reached() {
+    for len in [1, 2, 5, 40] {
+        let exact = product_moments(len, 16);
+        for p in 1..=8 {
+            let norm = exact[2 * p].powf(1.0 / (2 * p) as f64);
+            let bound = product_norm(len, p);
+            assert!(bound >= norm && bound <= 1.1 * norm, "{len} {p} {bound} {norm}");
+        }
+    }
+    // The mean is the exact one.
+    let mean = 2.0 / PI * 1e6;
+    assert!((product_norm(1_000_000, 1) / mean - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn norms_of_gaussian_vectors_are_below_mean_and_deviation() {
+    for (len, p) in [(1, 1), (3, 8), (64, 5), (64, 200), (1000, 16)] {
+        let (root, c) = ((len as f64).sqrt(), one_sided_moment(p));
+        assert!(gated_norm(len, 1.0, p) <= root + c);
+        assert!(gated_norm(len, 0.5, p) <= (len as f64 / 2.0).sqrt() + c);
+        assert_close(gated_norm(len, 1.0, p), chi_norm(len, p));
+        let before =
+            (2.0 / PI).sqrt() * (root * chi_norm(len, p)).min((2.0 / PI).sqrt() * len as f64 + root * c);
+        assert!(product_norm(len, p) <= before + c * chi_norm(len, p));
+    }
+    // One entry is a normal variable, or, half the time, nothing.
+    let half = 0.5_f64.powf(1.0 / 12.0);
+    assert_close(gated_norm(1, 0.5, 6), half * gaussian_norm(6));
+}
+
+#[test]
+fn rows_of_one_weight_are_bounded_by_their_moments() {
+    // B W^T q of one row is B W^T, whose squared length has the trace of `W W^T`.
+    let (shape, len) = ((1, 4), 4);
+    for family in [Family::Uniform, Family::Normal, Family::Laplace] {
+        let dense = Arc::new(Dense::new(Shape::dense(1, 4), family.clone()));
+        for count in 1..len {
+            for part in [Part::Kept, Part::Pruned] {
+                let of = |pruning| Masked::new(Arc::clone(&dense), pruning);
+                let number = if part == Part::Pruned { count } else { len - count };
+                for p in 1..=4 {
+                    let turned =
+                        |pruning| 2.0 * p as f64 * of(pruning).turned(part, 1.0, p, Detail::Full).ln();
+                    let exact = random_trace(&family, WHOLE, shape, number, p).ln();
+                    assert!(turned(Pruning::Random(count)) >= exact - 1e-9, "{family:?} {count} {p}");
+                    // The integral over the threshold of unbounded weights is good to a few parts in 10^5.
+                    let exact = magnitude_trace(&family, part, shape, count, p).ln();
+                    assert!(turned(Pruning::Magnitude(count)) >= exact - 1e-4, "{family:?} {count} {p}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gates_and_masks_only_shorten() {
+    let dense = Arc::new(Dense::new(Shape::dense(30, 50), Family::Normal));
+    for p in [1, 4, 20] {
+        assert_close(dense.turned(1.0, p), chi_norm(50, p));
+        assert!(dense.turned(0.5, p) < dense.turned(0.6, p) && dense.turned(0.6, p) < dense.turned(1.0, p));
+        let masked = Masked::new(Arc::clone(&dense), Pruning::Magnitude(300));
+        let parts = [Part::Kept, Part::Pruned].map(|part| masked.turned(part, 0.5, p, Detail::Full));
+        assert!(parts[1] < parts[0] && parts[0] <= dense.turned(0.5, p));
+        let least = masked.turned(Part::Kept, 0.5, p, Detail::Least);
+        assert!(least <= parts[0]);
+    }
+}
