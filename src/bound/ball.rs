@@ -98,7 +98,8 @@ struct Step<'a> {
     layer: &'a Prepared,
     p: usize,
     detail: Detail,
-    /// Whether layers depend on each other through a common threshold: then only norms may be multiplied (2.12).
+    /// Whether layers depend on each other through a common threshold: then only norms may be multiplied, and reaches
+    /// (2.12).
     norms_only: bool,
     /// The norm of the whole matrix.
     whole: f64,
@@ -111,8 +112,6 @@ struct Step<'a> {
     chi: f64,
     /// From the width of a set to its radius, over which it is at most this (Proposition 2.16).
     radius: f64,
-    /// Whether sets of states can be followed by their reach.
-    has_reach: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -176,7 +175,6 @@ impl<'a> Step<'a> {
             scales,
             chi: layer.dense.chi(layer.layer.positions, p),
             radius: (LN_2 / (2 * p) as f64).exp() / gaussian_norm(p),
-            has_reach: layer.is_matrix() && !norms_only,
         }
     }
 
@@ -254,18 +252,13 @@ impl<'a> Step<'a> {
 
     /// How far the images of both sets of states reach, before the activation (Proposition 2.18).
     fn reaches(&self, state: &BallState, gate: f64) -> [f64; 2] {
-        if !self.has_reach {
+        if !self.layer.is_matrix() {
             return [f64::INFINITY; 2];
         }
-        let dense = &self.layer.dense;
+        let whole = self.layer.dense.turned(gate, self.p);
         let kept = self.layer.masked.as_ref();
-        let turned = [
-            dense.turned(gate, self.p),
-            kept.map_or_else(
-                || dense.turned(gate, self.p),
-                |masked| masked.turned(Part::Kept, gate, self.p, self.detail),
-            ),
-        ];
+        let kept = kept.map_or(whole, |masked| masked.turned(Part::Kept, gate, self.p, self.detail));
+        let turned = [whole, kept];
         let scales = self.scales.map_or([f64::INFINITY; 2], |scales| [scales.whole, scales.kept]);
         let [original, pruned, _] = Set::all(state);
         let reach = |at: usize, set: Set| times(turned[at], set.reach).min(times(scales[at], set.width));

@@ -28,7 +28,7 @@ pub(crate) struct Gated([Slots<f64>; 2]);
 
 impl Gated {
     fn get(&self, gate: f64, p: usize, compute: impl FnOnce() -> f64) -> f64 {
-        match [1.0, 0.5].iter().position(|usual| *usual == gate) {
+        match [1.0_f64, 0.5].iter().position(|usual| usual.to_bits() == gate.to_bits()) {
             Some(slot) => self.0[slot].get(p, compute),
             None => compute(),
         }

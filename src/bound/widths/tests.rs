@@ -11,7 +11,7 @@ use crate::bound::trace::{chi_norm, gaussian_norm, one_sided_moment};
 /// `E (sum |g_i g_i'|)^k` for `k = 0..=last`, exactly.
 fn product_moments(len: usize, last: usize) -> Vec<f64> {
     let absolute = |k: usize| {
-        let half = (k as f64 + 1.0) / 2.0;
+        let half = f64::midpoint(k as f64, 1.0);
         ((k as f64) / 2.0 * 2.0_f64.ln() + libm::lgamma(half) - libm::lgamma(0.5)).exp()
     };
     let one: Vec<f64> = (0..=last).map(|k| absolute(k).powi(2)).collect();
