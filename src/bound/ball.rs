@@ -1,12 +1,11 @@
 //! Theorem 1: the largest gap over a ball of inputs.
 
-use std::f64::consts::LN_2;
-
 use super::layer::Prepared;
 use super::orders::{Best, Detail, best};
 use super::shape::{Part, Pruning};
 use super::special::times;
 use super::trace::{chi_norm, gaussian_norm};
+use super::widths::radius_of_width;
 
 /// Upper bounds of `2p`-norms over the ball, all over `e^ln_unit`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,8 +50,7 @@ impl BallState {
         let dimension = ball.dimension.or_else(|| first.is_matrix().then_some(first.layer.shape.cols));
         let width = dimension.map_or(f64::INFINITY, |dimension| chi_norm(dimension, p));
         let unit = f64::from(ball.radius > 0.0);
-        let is_whole = first.is_matrix() && ball.dimension.is_none_or(|it| it >= first.layer.shape.cols);
-        let reach = times(unit, if is_whole { 1.0 } else { f64::INFINITY });
+        let reach = times(unit, if first.is_matrix() { 1.0 } else { f64::INFINITY });
         Self {
             ln_unit: if ball.radius > 0.0 { ball.radius.ln() } else { 0.0 },
             original: unit,
@@ -174,7 +172,7 @@ impl<'a> Step<'a> {
             removed: if masked.is_some() { part(Part::Pruned) } else { 0.0 },
             scales,
             chi: layer.dense.chi(layer.layer.positions, p),
-            radius: (LN_2 / (2 * p) as f64).exp() / gaussian_norm(p),
+            radius: radius_of_width(p),
         }
     }
 

@@ -1,14 +1,17 @@
 //! Factors of the radii and widths of sets of states (Propositions 2.16 and 2.18).
 
-use std::f64::consts::PI;
+use std::f64::consts::{LN_2, PI};
 
 use super::dense::Dense;
+use super::inputs::plus;
 use super::law::{Spread, WHOLE};
+use super::layer::Prepared;
 use super::masked::Masked;
 use super::orders::{Detail, Slots, root};
 use super::rising::ln_chi_square_moment;
 use super::shape::Part;
 use super::special::ln_product;
+use super::trace::{chi_norm, gaussian_norm};
 
 /// The `2p`-norm of the length of a standard normal vector of `len` entries, of which each is kept with chance `gate`.
 pub(crate) fn gated_norm(len: usize, gate: f64, p: usize) -> f64 {
@@ -20,6 +23,11 @@ pub(crate) fn gated_norm(len: usize, gate: f64, p: usize) -> f64 {
 pub(crate) fn product_norm(len: usize, p: usize) -> f64 {
     let shape = 2.0 / PI * len as f64;
     (ln_product((0..2 * p).map(|j| shape + j as f64)) / (2 * p) as f64).exp()
+}
+
+/// The radius of a set is at most this times its width (Proposition 2.16).
+pub(crate) fn radius_of_width(p: usize) -> f64 {
+    (LN_2 / (2 * p) as f64).exp() / gaussian_norm(p)
 }
 
 /// Results for each order, kept for the gates that are usual: all open, and half of them.
@@ -78,6 +86,34 @@ impl Masked {
         let at = |cell: &_| self.dense.ln_spread_turned(self.spread(cell, part, p), gate, p);
         self.ln_moment(part, p, detail, &whole, &at)
     }
+}
+
+/// `ln` of bounds of the `2p`-norms of the largest distance, over its radius, that the outputs of the network and of its
+/// pruned form have over a ball around a fixed input, in a subspace of that dimension (Lemma 6.5); infinite where there
+/// is none.
+pub(crate) fn ln_local_rates(layers: &[Prepared], dimension: usize, p: usize) -> [f64; 2] {
+    let (mut ln_rates, mut gate, mut rows) = ([0.0; 2], 1.0, f64::INFINITY);
+    for (at, prepared) in layers.iter().enumerate() {
+        let Prepared { layer, dense, masked, .. } = prepared;
+        if !prepared.is_matrix() || layer.offset() != 0.0 {
+            return [f64::INFINITY; 2];
+        }
+        let whole = dense.turned(gate, p);
+        let kept = masked.as_ref().map_or(whole, |it| it.turned(Part::Kept, gate, p, Detail::Full));
+        let mut factors = [whole, kept];
+        if at == 0 && dimension < layer.shape.cols {
+            // Of inputs in a subspace, not all of what a vector becomes on the way back matters.
+            let scale = dense.family.gaussian_scale();
+            let kept = masked.as_ref().map_or(scale, |it| it.scale(Part::Kept, p, Detail::Full).min(scale));
+            let chi = chi_norm(dimension, p);
+            factors = [whole.min(scale * chi), factors[1].min(kept * chi)];
+        }
+        let ln_scale = (layer.law.scale * layer.activation.lipschitz).ln();
+        ln_rates = [0, 1].map(|part| plus(ln_rates[part], factors[part].ln() + ln_scale));
+        gate = layer.gap_half();
+        rows = dense.gated_rows(gate, p);
+    }
+    ln_rates.map(|ln| plus(ln, (rows * radius_of_width(p)).ln()))
 }
 
 #[cfg(test)]

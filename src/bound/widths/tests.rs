@@ -5,8 +5,9 @@ use super::*;
 use crate::bound::exact::{magnitude_trace, random_trace};
 use crate::bound::law::Family;
 use crate::bound::shape::{Pruning, Shape};
-use crate::bound::testing::assert_close;
+use crate::bound::testing::{Numbers, assert_close, forward, law};
 use crate::bound::trace::{chi_norm, gaussian_norm, one_sided_moment};
+use crate::bound::{Activation, Layer};
 
 /// `E (sum |g_i g_i'|)^k` for `k = 0..=last`, exactly.
 fn product_moments(len: usize, last: usize) -> Vec<f64> {
@@ -89,4 +90,67 @@ fn gates_and_masks_only_shorten() {
         let least = masked.turned(Part::Kept, 0.5, p, Detail::Least);
         assert!(least <= parts[0]);
     }
+}
+
+#[test]
+fn outputs_around_a_fixed_input_stay_as_near_as_said() {
+    const NETWORKS: usize = 20_000;
+    let relu = |u: f64| u.max(0.0);
+    let identity = |u: f64| u;
+    let sizes = [(6, 1, 0), (5, 6, 12), (2, 5, 0)];
+    let mut numbers = Numbers(3);
+    for family in [Family::Uniform, Family::Normal, Family::Laplace] {
+        for pruning in [Pruning::Magnitude as fn(u64) -> Pruning, Pruning::Random] {
+            let layer = |(rows, cols, count)| {
+                Layer::dense(rows, cols, law(family.clone(), 0.7), pruning(count), Activation::RELU)
+            };
+            let mut layers = sizes.map(layer);
+            layers[2].activation = Activation::IDENTITY;
+            let prepared = Prepared::all(&layers);
+            let (centre, radius) = (0.3, 0.5);
+            let mut sums = [[[0.0; 2]; 2]; 2];
+            for _ in 0..NETWORKS {
+                let matrices: Vec<[Vec<f64>; 2]> = layers.iter().map(|it| numbers.matrix(it)).collect();
+                for part in [0, 1] {
+                    let outputs = |x: f64| {
+                        let step = |state: Vec<f64>, (at, both): (usize, &[Vec<f64>; 2])| {
+                            forward(&both[part], &state, if at == 2 { identity } else { relu })
+                        };
+                        matrices.iter().enumerate().fold(vec![x], step)
+                    };
+                    let middle = outputs(centre);
+                    let square = |y: f64| {
+                        let moved = outputs(centre + radius * y);
+                        moved.iter().zip(&middle).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+                    };
+                    // With one input the distance is largest at an end of the ball, or where the output bends: at zero.
+                    let largest = [-1.0, -centre / radius, 1.0].map(square).into_iter().fold(0.0, f64::max);
+                    for p in [1, 2] {
+                        sums[part][p - 1][0] += largest.powi(p as i32);
+                        sums[part][p - 1][1] += largest.powi(2 * p as i32);
+                    }
+                }
+            }
+            for p in [1, 2] {
+                let rates = ln_local_rates(&prepared, 1, p).map(f64::exp);
+                for part in [0, 1] {
+                    let [mean, square] = sums[part][p - 1].map(|sum| sum / NETWORKS as f64);
+                    let error = ((square - mean * mean) / NETWORKS as f64).sqrt();
+                    let bound = (radius * rates[part]).powi(2 * p as i32);
+                    // Six standard errors.
+                    assert!(mean <= bound + 6.0 * error, "{family:?} {p} {part}: {mean} {bound}");
+                    assert!(mean > bound / 30.0, "{family:?} {p} {part}: {mean} {bound}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn there_are_no_local_rates_with_biases_or_in_convolutions() {
+    let layer = Layer::dense(4, 4, law(Family::Normal, 1.0), Pruning::NONE, Activation::RELU);
+    let rates = |layer: Layer| ln_local_rates(&[Prepared::new(layer)], 2, 3)[0];
+    assert!(rates(layer.clone()).is_finite());
+    assert!(rates(Layer { bias: 0.1, ..layer.clone() }) == f64::INFINITY);
+    assert!(rates(Layer { positions: 9, ..layer }) == f64::INFINITY);
 }
