@@ -14,8 +14,10 @@ from rustprune import bounds
 from rustprune.bounds import Law, Network, Normal, Uniform
 
 LOOSER = 1.02
-# Some are sharper by a quarter; what is lower than half bounds something else.
+# Some are sharper by a quarter; what is lower than half bounds something else. Values of T1 are without
+# Proposition 2.18, which makes it up to 18 times lower.
 LOW = 0.5
+LOW_BALL = 0.05
 
 
 def table(name: str) -> list[dict[str, str]]:
@@ -59,7 +61,7 @@ def test_bounds_of_networks_are_those_of_the_table(row: dict[str, str]) -> None:
     }
     for name, value in found.items():
         if row[name]:
-            assert LOW < value / float(row[name]) < LOOSER, name
+            assert (LOW_BALL if name == "T1" else LOW) < value / float(row[name]) < LOOSER, name
     assert found["classical"] == pytest.approx(float(row["classical"]), rel=1e-3)
 
 

@@ -1,13 +1,13 @@
 //! Theorem 1: the largest gap over a ball of inputs.
 
-use std::f64::consts::PI;
 use std::sync::Arc;
 
 use super::layer::Prepared;
 use super::orders::{Best, Detail, best};
-use super::shape::{Part, Pruning};
+use super::shape::Part;
 use super::special::times;
-use super::trace::{chi_norm, gaussian_norm, one_sided_moment};
+use super::trace::{chi_norm, gaussian_norm};
+use super::widths::radius_of_width;
 
 /// Upper bounds of `2p`-norms over the ball, all over `e^ln_unit`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,6 +26,11 @@ pub struct BallState {
     pub pruned_width: f64,
     /// Of that of the gaps.
     pub gap_width: f64,
+    /// How far the set of states reaches along a vector of independent signs, over the length of what its gates let
+    /// through of that vector (Proposition 2.18); infinite where not followed.
+    pub reach: f64,
+    /// The same of the pruned network.
+    pub pruned_reach: f64,
 }
 
 /// The inputs of the supremum.
@@ -47,6 +52,7 @@ impl BallState {
         let dimension = ball.dimension.or_else(|| first.is_matrix().then_some(first.layer.shape.cols));
         let width = dimension.map_or(f64::INFINITY, |dimension| chi_norm(dimension, p));
         let unit = f64::from(ball.radius > 0.0);
+        let reach = times(unit, if first.is_matrix() { 1.0 } else { f64::INFINITY });
         Self {
             ln_unit: if ball.radius > 0.0 { ball.radius.ln() } else { 0.0 },
             original: unit,
@@ -55,6 +61,8 @@ impl BallState {
             width: times(unit, width),
             pruned_width: times(unit, width),
             gap_width: 0.0,
+            reach,
+            pruned_reach: reach,
         }
     }
 
@@ -69,6 +77,8 @@ impl BallState {
             width: by(self.width),
             pruned_width: by(self.pruned_width),
             gap_width: by(self.gap_width),
+            reach: by(self.reach),
+            pruned_reach: by(self.pruned_reach),
         }
     }
 
@@ -88,7 +98,8 @@ struct Step<'a> {
     layer: &'a Prepared,
     p: usize,
     detail: Detail,
-    /// Whether layers depend on each other through a common threshold: then only norms may be multiplied (2.12).
+    /// Whether layers depend on each other through a common threshold: then only norms may be multiplied, and reaches
+    /// (2.12).
     norms_only: bool,
     /// The norm of the whole matrix.
     whole: f64,
@@ -99,7 +110,8 @@ struct Step<'a> {
     scales: Option<Scales>,
     /// `chi_p` of the outputs.
     chi: f64,
-    one_sided: f64,
+    /// From the width of a set to its radius, over which it is at most this (Proposition 2.16).
+    radius: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -109,11 +121,35 @@ struct Scales {
     removed: f64,
 }
 
-/// A set of vectors: the norms of its radius and of its width.
+/// A set of vectors: the norms of its radius and of its width, and its reach.
 #[derive(Clone, Copy)]
 struct Set {
     radius: f64,
     width: f64,
+    reach: f64,
+}
+
+impl Set {
+    /// The states of a network, of its pruned form, and the gaps.
+    fn all(state: &BallState) -> [Self; 3] {
+        [
+            Self { radius: state.original, width: state.width, reach: state.reach },
+            Self { radius: state.pruned, width: state.pruned_width, reach: state.pruned_reach },
+            Self { radius: state.gap, width: state.gap_width, reach: f64::INFINITY },
+        ]
+    }
+}
+
+/// The activation that made the inputs of a layer.
+#[derive(Clone, Copy)]
+struct Behind {
+    cone: bool,
+    /// The chance that one of its gates is open.
+    gate: f64,
+}
+
+impl Behind {
+    const INPUTS: Self = Self { cone: false, gate: 1.0 };
 }
 
 impl<'a> Step<'a> {
@@ -140,7 +176,7 @@ impl<'a> Step<'a> {
             removed: if masked.is_some() { part(Part::Pruned) } else { 0.0 },
             scales,
             chi: layer.dense.chi(layer.layer.positions, p),
-            one_sided: one_sided_moment(p),
+            radius: radius_of_width(p),
         }
     }
 
@@ -156,13 +192,10 @@ impl<'a> Step<'a> {
             && layer.layer.positions == other.layer.positions
     }
 
-    fn rows(&self) -> f64 {
-        self.layer.layer.shape.rows as f64
-    }
-
-    /// Proposition 2.16 (i): the largest image of a set under a Gaussian matrix.
-    fn image(&self, scale: f64, set: Set, root_rows: f64) -> f64 {
-        times(scale, times(root_rows + self.one_sided, set.radius) + set.width)
+    /// Proposition 2.16 (i): the largest image of a set under a Gaussian matrix, from the norm of a Gaussian vector of
+    /// its rows.
+    fn image(scale: f64, set: Set, rows: f64) -> f64 {
+        times(scale, times(rows, set.radius) + set.width)
     }
 
     /// The width of the image with slopes of one sign.
@@ -172,11 +205,8 @@ impl<'a> Step<'a> {
 
     /// The width of the image with slopes of any signs.
     fn absolute_width(&self, scale: f64, set: Set) -> f64 {
-        let (rows, c) = (self.rows(), self.one_sided);
-        let ratio = (2.0 / PI).sqrt();
-        let absolute = (rows.sqrt() * self.chi).min(ratio * rows + rows.sqrt() * c);
-        let radius = ratio * absolute + c * self.chi;
-        times(scale, times(radius, set.radius) + times(self.chi, set.width))
+        let products = self.layer.dense.row_products(self.p);
+        times(scale, times(products, set.radius) + times(self.chi, set.width))
     }
 
     /// The largest image of the pruned part.
@@ -184,7 +214,7 @@ impl<'a> Step<'a> {
         let plain = times(self.removed, set.radius);
         match self.scales {
             Some(scales) if self.layer.masked.is_some() => {
-                plain.min(self.image(scales.removed, set, self.rows().sqrt()))
+                plain.min(Self::image(scales.removed, set, self.chi))
             }
             _ => plain,
         }
@@ -192,14 +222,13 @@ impl<'a> Step<'a> {
 
     /// The gap before the activation: `W h - W^ h^ = W^ a + D h = W a + D h^`.
     fn gap(&self, state: &BallState, removed: [f64; 2]) -> f64 {
-        let gaps = Set { radius: state.gap, width: state.gap_width };
+        let [_, _, gaps] = Set::all(state);
         let [of_original, of_pruned] = removed;
         let mut gap = times(self.kept, state.gap) + of_original;
         gap = gap.min(times(self.whole, state.gap) + of_pruned);
         if let Some(scales) = self.scales {
-            let root = self.rows().sqrt();
-            gap = gap.min(self.image(scales.kept, gaps, root) + of_original);
-            gap = gap.min(self.image(scales.whole, gaps, root) + of_pruned);
+            gap = gap.min(Self::image(scales.kept, gaps, self.chi) + of_original);
+            gap = gap.min(Self::image(scales.whole, gaps, self.chi) + of_pruned);
         }
         if state.gap > 0.0
             && let Some(masked) = &self.layer.masked
@@ -211,40 +240,51 @@ impl<'a> Step<'a> {
     }
 
     /// Proposition 2.16 (iii): the width of the gaps after the activation, over its Lipschitz constants.
-    fn gap_width(&self, scales: Scales, state: &BallState, removed: [f64; 2]) -> f64 {
-        let gaps = Set { radius: state.gap, width: state.gap_width };
+    fn gap_width(&self, scales: Scales, state: &BallState, removed: [f64; 2], gate: f64) -> f64 {
+        let [original, pruned, gaps] = Set::all(state);
         let activation = &self.layer.layer.activation;
         let (linear, absolute) = (
             f64::midpoint(activation.lipschitz, activation.lowest),
             f64::midpoint(activation.lipschitz, -activation.lowest),
         );
-        let sets = [
-            Set { radius: state.original, width: state.width },
-            Set { radius: state.pruned, width: state.pruned_width },
-        ];
         let orientation = |scale: f64, set: Set, removed: f64| {
             let most = times(self.chi, removed);
-            let (line, any) = if self.layer.masked.is_some() {
-                (self.linear_width(scales.removed, set), self.absolute_width(scales.removed, set))
-            } else {
-                (0.0, 0.0)
+            let (line, any) = match &self.layer.masked {
+                Some(masked) => {
+                    let turned = masked.turned(Part::Pruned, gate, self.p, self.detail);
+                    let line = self.linear_width(scales.removed, set);
+                    let reached = times(self.chi, times(turned, set.reach));
+                    (line.min(reached), self.absolute_width(scales.removed, set))
+                }
+                None => (0.0, 0.0),
             };
             times(linear, self.linear_width(scale, gaps) + most.min(line))
                 + times(absolute, self.absolute_width(scale, gaps) + most.min(any))
         };
-        orientation(scales.kept, sets[0], removed[0]).min(orientation(scales.whole, sets[1], removed[1]))
+        orientation(scales.kept, original, removed[0]).min(orientation(scales.whole, pruned, removed[1]))
     }
 
-    fn apply(&self, state: &BallState, cone_in: bool) -> BallState {
+    /// How far the images of both sets of states reach, before the activation (Proposition 2.18).
+    fn reaches(&self, state: &BallState, gate: f64) -> [f64; 2] {
+        if !self.layer.is_matrix() {
+            return [f64::INFINITY; 2];
+        }
+        let turned = self.layer.turned(gate, self.p, self.detail);
+        let scales = self.scales.map_or([f64::INFINITY; 2], |scales| [scales.whole, scales.kept]);
+        let [original, pruned, _] = Set::all(state);
+        let reach = |at: usize, set: Set| times(turned[at], set.reach).min(times(scales[at], set.width));
+        [reach(0, original), reach(1, pruned)]
+    }
+
+    fn apply(&self, state: &BallState, behind: Behind) -> BallState {
         let layer = &self.layer.layer;
         let lipschitz = layer.activation.lipschitz;
         let (state, offset) = in_unit(*state, self.layer.ln_scale, self.layer.offset);
-        let original = Set { radius: state.original, width: state.width };
-        let pruned = Set { radius: state.pruned, width: state.pruned_width };
+        let [original, pruned, _] = Set::all(&state);
         let cone_out = layer.activation.cone;
         let has_cones = self.layer.is_matrix() && !self.norms_only && !layer.pruning.is_given();
-        let norm = if has_cones && (cone_in || cone_out) {
-            self.layer.dense.cone_norm(self.p, cone_in, cone_out)
+        let norm = if has_cones && (behind.cone || cone_out) {
+            self.layer.dense.cone_norm(self.p, behind.cone, cone_out)
         } else {
             self.whole
         };
@@ -258,20 +298,32 @@ impl<'a> Step<'a> {
             width: f64::INFINITY,
             pruned_width: f64::INFINITY,
             gap_width: f64::INFINITY,
+            reach: f64::INFINITY,
+            pruned_reach: f64::INFINITY,
         };
         if let Some(scales) = self.scales {
-            let root = if cone_out { (self.rows() / 2.0).sqrt() } else { self.rows().sqrt() };
-            next.original = next.original.min(lipschitz * self.image(scales.whole, original, root));
-            next.pruned = next.pruned.min(lipschitz * self.image(scales.kept, pruned, root));
+            let rows = if cone_out { self.layer.dense.gated_rows(0.5, self.p) } else { self.chi };
+            next.original = next.original.min(lipschitz * Self::image(scales.whole, original, rows));
+            next.pruned = next.pruned.min(lipschitz * Self::image(scales.kept, pruned, rows));
             let bias = gaussian_norm(self.p) * offset;
             next.width = lipschitz * self.linear_width(scales.whole, original) + bias;
             next.pruned_width = lipschitz * self.linear_width(scales.kept, pruned) + bias;
-            next.gap_width = self.gap_width(scales, &state, removed);
+            next.gap_width = self.gap_width(scales, &state, removed, behind.gate);
         }
-        next.original += offset;
-        next.pruned = (next.pruned + offset).min(next.original + next.gap);
+        if offset == 0.0 {
+            let [reach, pruned_reach] = self.reaches(&state, behind.gate);
+            let rows = self.layer.dense.gated_rows(layer.gap_half(), self.p);
+            next.reach = times(lipschitz, reach);
+            next.pruned_reach = times(lipschitz, pruned_reach);
+            next.width = next.width.min(times(rows, next.reach));
+            next.pruned_width = next.pruned_width.min(times(rows, next.pruned_reach));
+        }
+        next.original = (next.original + offset).min(self.radius * next.width);
+        next.pruned =
+            (next.pruned + offset).min(self.radius * next.pruned_width).min(next.original + next.gap);
         next.gap = next.gap.min(next.original + next.pruned);
         next.gap_width = next.gap_width.min(self.chi * next.gap).min(next.width + next.pruned_width);
+        next.gap = next.gap.min(self.radius * next.gap_width);
         next.in_range()
     }
 }
@@ -305,9 +357,8 @@ fn follow(
     detail: Detail,
     mut see: impl FnMut(BallState),
 ) -> Option<BallState> {
-    let is_common = |layer: &Prepared| matches!(layer.layer.pruning, Pruning::Between { .. });
-    let norms_only = layers.iter().any(is_common);
-    let mut cone_in = false;
+    let norms_only = layers.iter().any(|layer| layer.layer.pruning.is_common());
+    let mut behind = Behind::INPUTS;
     let mut state = BallState::start(ball, layers.first()?, p);
     let mut step = Step::new(&layers[0], p, detail, norms_only);
     for layer in layers {
@@ -315,8 +366,8 @@ fn follow(
             step = Step::new(layer, p, detail, norms_only);
         }
         step.layer = layer;
-        state = step.apply(&state, cone_in);
-        cone_in = layer.layer.activation.cone;
+        state = step.apply(&state, behind);
+        behind = Behind { cone: layer.layer.activation.cone, gate: layer.layer.gap_half() };
         see(state);
     }
     Some(state)

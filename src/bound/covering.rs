@@ -44,7 +44,8 @@ const MASKED: usize = 512;
 
 /// `ln` of the `2p`-norm of the sum of the Lipschitz constants of the network and the pruned one.
 pub(crate) fn lipschitz(layers: &[Prepared], p: usize, detail: Detail) -> f64 {
-    if layers.iter().any(|layer| layer.layer.pruning.is_given()) {
+    // Not proved for one threshold for several layers.
+    if layers.iter().any(|layer| layer.layer.pruning.is_given() || layer.layer.pruning.is_common()) {
         return f64::INFINITY;
     }
     let (mut whole, mut kept) = (0.0, 0.0);

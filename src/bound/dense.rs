@@ -6,6 +6,7 @@ use super::orders::{Slots, root};
 use super::shape::Shape;
 use super::special::ln_birthday;
 use super::trace::{GaussianTrace, chi_norm, ln_gaussian_sup_moment, ln_trace};
+use super::widths::Gated;
 
 /// A matrix of independent weights of a law at unit scale.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub struct Dense {
     cones: [Slots; 4],
     chis: Slots,
     birthdays: Slots,
+    pub(super) rows: Gated,
+    pub(super) products: Slots,
+    pub(super) turned: Gated,
 }
 
 impl Dense {
@@ -29,7 +33,8 @@ impl Dense {
         let gauss = GaussianTrace::new(shape.rows, shape.cols);
         let double = GaussianTrace::new(shape.rows, 2 * shape.cols);
         let (norms, cones, chis, birthdays) = Default::default();
-        Self { shape, family, gauss, double, norms, cones, chis, birthdays }
+        let (rows, products, turned) = Default::default();
+        Self { shape, family, gauss, double, norms, cones, chis, birthdays, rows, products, turned }
     }
 
     /// The `2p`-norm that [`Dense::ln_norm`] bounds.

@@ -80,8 +80,8 @@ const SHARES: [f64; 4] = [0.5, 0.1, 0.01, 1e-4];
 
 /// A bound of the gap where the `count` smallest of all weights of the chosen layers are pruned, and the ranges of the common
 /// threshold that it is for: part of `delta` pays for them, the rest for Theorem 2 at so many fixed inputs, or for Theorem 1.
-/// Layers depend on each other through the threshold: for that only the norm lines of Theorem 1 are proved (2.12a), and given
-/// the threshold and the counts all lines of both, with a bound of its own for the whole matrix (2.12c).
+/// Layers depend on each other through the threshold: for that only the norm lines and reaches of Theorem 1 are proved
+/// (2.12a), and given the threshold and the counts all lines of both, with a bound of its own for the whole matrix (2.12c).
 ///
 /// # Errors
 /// As for [`common_threshold`], and [`Error::OutOfRange`] for the other numbers.

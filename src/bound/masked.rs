@@ -11,6 +11,7 @@ use super::orders::{Detail, Slots, root};
 use super::shape::{Part, Pruning};
 use super::special::{ln_add, ln_gaussian_moment};
 use super::trace::round_up;
+use super::widths::Gated;
 
 /// A matrix of independent weights at unit scale, some of them pruned.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Masked {
     part_scales: [[Slots; 2]; 2],
     joints: [Slots<2>; 2],
     wholes: Slots,
+    pub(super) turned: [[Gated; 2]; 2],
 }
 
 impl Masked {
@@ -35,8 +37,8 @@ impl Masked {
     #[must_use]
     pub fn new(dense: Arc<Dense>, pruning: Pruning) -> Self {
         let (cells, scales) = Default::default();
-        let (blind_scales, norms, part_scales, joints, wholes) = Default::default();
-        Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints, wholes }
+        let (blind_scales, norms, part_scales, joints, wholes, turned) = Default::default();
+        Self { dense, pruning, cells, scales, blind_scales, norms, part_scales, joints, wholes, turned }
     }
 
     /// The cells of its threshold.
@@ -139,28 +141,49 @@ impl Masked {
     }
 
     fn ln_part_norm(&self, part: Part, p: usize, detail: Detail) -> f64 {
+        let whole = |p| self.dense.ln_norm(p);
+        self.ln_moment(part, p, detail, &whole, &|cell| self.ln_cell_norm(cell, part, p))
+    }
+
+    /// `ln` of a bound of a moment of order `2p` that rises with magnitudes, for one part: of what is known of the
+    /// `whole` matrix, by order, and of the part at one cell.
+    pub(super) fn ln_moment(
+        &self,
+        part: Part,
+        p: usize,
+        detail: Detail,
+        whole: &dyn Fn(usize) -> f64,
+        at: &dyn Fn(&Cell) -> f64,
+    ) -> f64 {
         if self.is_empty(part) {
             return f64::NEG_INFINITY;
         }
         // Given the threshold the matrix is not one of independent entries of the law.
         let is_given = self.pruning.is_given();
-        let dense = if is_given { f64::INFINITY } else { self.dense.ln_norm(p) };
+        let most = if is_given { f64::INFINITY } else { whole(p) };
         if self.chance(part) >= 1.0 && !is_given {
-            return dense;
+            return most;
         }
-        let norm = match self.ln_factor(part, p) {
-            Some(factor) => factor + self.ln_cell_norm(&Cell::BLIND, part, p),
-            None => self.ln_average(part, p, detail, &|cell| self.ln_cell_norm(cell, part, p)),
+        let moment = match self.ln_factor(part, p) {
+            Some(factor) => factor + at(&Cell::BLIND),
+            None => self.ln_average(part, p, detail, whole, at),
         };
-        norm.min(dense)
+        moment.min(most)
     }
 
-    fn ln_average(&self, part: Part, p: usize, detail: Detail, ln_f: &dyn Fn(&Cell) -> f64) -> f64 {
+    fn ln_average(
+        &self,
+        part: Part,
+        p: usize,
+        detail: Detail,
+        whole: &dyn Fn(usize) -> f64,
+        ln_f: &dyn Fn(&Cell) -> f64,
+    ) -> f64 {
         if detail == Detail::Least {
             return ln_least_average(self.cells(), |_, cell| ln_f(cell));
         }
         // What lies beyond the last cell of unbounded kept weights: Cauchy-Schwarz with the whole matrix.
-        let beyond = |ln_tail: f64| f64::midpoint(ln_tail, self.dense.ln_norm(2 * p));
+        let beyond = |ln_tail: f64| f64::midpoint(ln_tail, whole(2 * p));
         let rest = match part {
             _ if self.cells().len() == 1 => Rest::Bounded(f64::NEG_INFINITY),
             Part::Kept if !self.is_bounded() => Rest::Beyond(&beyond),
@@ -298,7 +321,8 @@ impl Masked {
     }
 
     /// `ln` of a bound of `E s^{2p}` for the scale `s` of a Gaussian matrix that dominates a part in convex order, twice
-    /// for masks of a fixed size (Lemma 2.14 with Proposition 2.7c); infinite for laws other than the uniform.
+    /// for masks of a fixed size (Lemma 2.14 with Proposition 2.7c); infinite where there is none that is known to be
+    /// smaller than that of the whole.
     #[must_use]
     pub fn ln_scale(&self, part: Part, p: usize) -> f64 {
         self.ln_part_scale(part, p, Detail::Full)
@@ -306,9 +330,6 @@ impl Masked {
 
     fn ln_part_scale(&self, part: Part, p: usize, detail: Detail) -> f64 {
         let power = 2.0 * p as f64;
-        if self.dense.family != Family::Uniform {
-            return f64::INFINITY;
-        }
         if self.is_empty(part) {
             return f64::NEG_INFINITY;
         }
@@ -316,6 +337,13 @@ impl Masked {
             return power * self.dense.family.gaussian_scale().ln();
         }
         let ln_transfer = if self.pruning.is_counted() { std::f64::consts::LN_2 } else { 0.0 };
+        match (&self.dense.family, part, self.pruning) {
+            (Family::Uniform, ..) => {}
+            (Family::Normal, Part::Pruned, Pruning::Magnitude(_)) => {
+                return ln_transfer + self.ln_enclosed_scale(p, detail);
+            }
+            _ => return f64::INFINITY,
+        }
         let scale = match self.ln_factor(part, p) {
             Some(factor) => factor + power * self.blind_scale(part, Side::Below(1.0)).ln(),
             None if self.cells().len() == 1 => power * self.cell_scale(0, part).ln(),
@@ -328,6 +356,20 @@ impl Masked {
             }
         };
         ln_transfer + scale
+    }
+
+    /// Pruned weights of a density that falls with their magnitude are below uniform ones of the same threshold.
+    fn ln_enclosed_scale(&self, p: usize, detail: Detail) -> f64 {
+        let scale = self.blind_scale(Part::Pruned, Side::Below(1.0));
+        let whole = self.dense.family.gaussian_scale();
+        let at = |cell: &Cell| match cell.pruned {
+            Side::Below(v) => 2.0 * p as f64 * (scale * self.dense.family.quantile(v)).min(whole).ln(),
+            Side::Above(_) => f64::INFINITY,
+        };
+        if detail == Detail::Least {
+            return ln_least_average(self.cells(), |_, cell| at(cell));
+        }
+        ln_average(self.cells(), Rest::Bounded(at(&Cell::LAST)), |_, cell| at(cell))
     }
 
     fn blind_scale(&self, part: Part, side: Side) -> f64 {

@@ -12,6 +12,7 @@
 //! | `shape`, `dense`, `masked` | norms of a matrix, of its parts, and of both together (2.4 to 2.17) |
 //! | `conv` | convolutions (Theorem 4) |
 //! | `activation`, `layer` | a network as the bounds see it (1.1, 1.4) |
+//! | `widths` | radii and widths of sets of states (2.16, 2.18) |
 //! | `ball`, `inputs`, `covering` | Theorems 1, 2 and 3 |
 //! | `increments`, `volumes`, `smoothing` | Theorem 6 |
 //! | `network`, `store`, `batch` | many bounds at once |
@@ -63,6 +64,7 @@ mod table;
 mod testing;
 mod trace;
 mod volumes;
+mod widths;
 
 pub use activation::Activation;
 pub use ball::{Ball, BallState, ball_bound, ball_states};

@@ -116,6 +116,11 @@ impl Pruning {
         matches!(self, Self::Given { .. })
     }
 
+    /// Whether layers depend on each other through a common threshold that is not given.
+    pub(crate) fn is_common(self) -> bool {
+        matches!(self, Self::Between { .. })
+    }
+
     /// Whether the number of pruned entries is fixed, so that their positions depend on each other.
     pub(crate) fn is_counted(self) -> bool {
         matches!(self, Self::Magnitude(_) | Self::Random(_) | Self::Given { .. })

@@ -14,6 +14,7 @@ use super::layer::Prepared;
 use super::orders::{Best, Detail, LONG_ORDERS, best};
 use super::special::{ln_add, times};
 use super::volumes::{ln_caps, ln_coordinate_moment, ln_lenses};
+use super::widths::ln_local_rates;
 
 /// Scales fall by `e^-0.2` each, to about one millionth.
 const SCALES: usize = 71;
@@ -69,26 +70,33 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(scales: &Scales, orders: &[usize], points: &[Pointwise], ln_lipschitz: &[f64]) -> Self {
+    /// From the rates of fixed inputs, and of all inputs around a fixed one, by order; and Lipschitz constants.
+    fn new(scales: &Scales, orders: &[usize], ln_rates: [&[[f64; 2]]; 2], ln_lipschitz: &[f64]) -> Self {
+        let [fixed, local] = ln_rates;
         // Bounds of norms grow with the order: none is below this one's.
-        let ln_unit = points.first().map_or(0.0, |first| first.ln_rate.max(first.ln_pruned_rate));
+        let ln_unit = fixed.first().map_or(0.0, |[one, other]| one.max(*other));
         let ln_unit = if ln_unit.is_finite() { ln_unit } else { 0.0 };
-        let increments = scales.ln_densities.iter().zip(&scales.lengths).map(|(&ln_density, &length)| {
+        // At a random point, with the least of all orders from one on: sums over both networks.
+        let at_density = |ln_rates: &[[f64; 2]], ln_density: f64| {
             let (mut least, mut sums) = ([f64::INFINITY; 2], vec![0.0; orders.len()]);
             for (at, &p) in orders.iter().enumerate().rev() {
-                let rates = [points[at].ln_rate, points[at].ln_pruned_rate];
-                for (least, rate) in least.iter_mut().zip(rates) {
+                for (least, rate) in least.iter_mut().zip(ln_rates[at]) {
                     *least = least.min((rate - ln_unit + ln_density / (2 * p) as f64).exp());
                 }
-                sums[at] = times(length, least[0] + least[1]);
+                sums[at] = least[0] + least[1];
             }
             sums
+        };
+        let increments = scales.ln_densities.iter().zip(&scales.lengths).map(|(&ln_density, &length)| {
+            at_density(fixed, ln_density).into_iter().map(|sum| times(length, sum)).collect()
         });
         let increments: Vec<Vec<f64>> = increments.collect();
         let slopes: Vec<f64> = ln_lipschitz.iter().map(|ln| (ln - ln_unit).exp()).collect();
         let mut chains = vec![Vec::new(); SCALES];
         for (start, &step) in scales.steps.iter().enumerate().rev() {
-            let mut least: Vec<f64> = slopes.iter().map(|slope| step * slope).collect();
+            let around = at_density(local, scales.ln_densities[start]);
+            let mut least: Vec<f64> =
+                slopes.iter().zip(around).map(|(slope, around)| step * slope.min(around)).collect();
             for (increment, chain) in increments[start + 1..].iter().zip(&chains[start + 1..]) {
                 for ((least, increment), chain) in least.iter_mut().zip(increment).zip(chain) {
                     let sum = step * increment + chain;
@@ -127,12 +135,25 @@ impl Smoothed {
         if layers.iter().all(|layer| layer.masked.is_none()) {
             return Self { orders, ln_gaps: vec![f64::NEG_INFINITY; orders.len()] };
         }
+        let local: Vec<[f64; 2]> = orders.iter().map(|&p| ln_local_rates(layers, dimension, p)).collect();
+        Self::with_rates(layers, radius, dimension, orders, &local)
+    }
+
+    /// The same, with these logarithms of rates around a fixed input.
+    fn with_rates(
+        layers: &[Prepared],
+        radius: f64,
+        dimension: usize,
+        orders: &'static [usize],
+        local: &[[f64; 2]],
+    ) -> Self {
         let is_sphere =
             layers.iter().all(|layer| layer.layer.activation.homogeneous && layer.layer.bias == 0.0);
         let scales = Scales::new(is_sphere, dimension);
         let points: Vec<Pointwise> = orders.iter().map(|&p| Pointwise::of(layers, radius, p)).collect();
         let ln_lipschitz: Vec<f64> = orders.iter().map(|&p| lipschitz(layers, p, Detail::Full)).collect();
-        let chain = Chain::new(&scales, orders, &points, &ln_lipschitz);
+        let fixed: Vec<[f64; 2]> = points.iter().map(|it| [it.ln_rate, it.ln_pruned_rate]).collect();
+        let chain = Chain::new(&scales, orders, [&fixed, local], &ln_lipschitz);
         let ln_radius = radius.ln() + chain.ln_unit;
         let at = |(at, &p): (usize, &usize)| {
             let power = (2 * p) as f64;
@@ -173,13 +194,14 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// None for other networks; `prepare` makes a layer ready.
+    /// None for other networks, and for layers that depend on each other; `prepare` makes a layer ready.
     pub(crate) fn new(
         layers: &[Prepared],
         mut prepare: impl FnMut(super::Layer) -> Prepared,
     ) -> Option<Self> {
         let is_linear = |layer: &Prepared| {
-            layer.is_matrix() && layer.layer.uses == 1 && layer.layer.activation.is_identity()
+            let Prepared { layer: it, .. } = layer;
+            layer.is_matrix() && it.uses == 1 && it.activation.is_identity() && !it.pruning.is_common()
         };
         if !layers.iter().all(is_linear) {
             return None;
@@ -207,9 +229,11 @@ impl Linear {
 }
 
 /// The bounds of Theorem 6 for each pair of the logarithms of the chance and of what they are multiplied by: what each
-/// costs does not depend on how many there are.
+/// costs does not depend on how many there are. None where layers depend on each other.
 pub(crate) fn smoothing_bounds(layers: &[Prepared], ball: Ball, ends: &[(f64, f64)]) -> Vec<Best> {
-    let Some(dimension) = dimension(layers, ball) else { return vec![Best::NONE; ends.len()] };
+    // Fixed inputs are not bounded where layers depend on each other (Proposition 2.12).
+    let dimension = dimension(layers, ball).filter(|_| !layers.iter().any(|it| it.layer.pruning.is_common()));
+    let Some(dimension) = dimension else { return vec![Best::NONE; ends.len()] };
     let mut known: Vec<Smoothed> = Vec::new();
     let bound = |&(ln_chance, ln_factor): &(f64, f64)| {
         let orders = smoothing_orders(layers, dimension, ln_chance);

@@ -1,5 +1,7 @@
 //! What the tests of the bounds share.
 
+use std::f64::consts::PI;
+
 use super::{Activation, Family, Law, Layer, Prepared, Pruning};
 
 /// Fails unless the two agree to 1e-10, relatively.
@@ -66,4 +68,52 @@ pub(super) fn smoothing_rows() -> [Row; 6] {
         ((256, 6, 8, 10), Family::Uniform, 0.9, Pruning::Magnitude),
         ((1024, 6, 256, 10), Family::Uniform, 0.1, Pruning::Magnitude),
     ]
+}
+
+/// Numbers in (0, 1), the same for every run.
+pub(super) struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (((z ^ (z >> 31)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    pub fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (2.0 * PI * self.uniform()).cos()
+    }
+
+    fn weight(&mut self, family: &Family) -> f64 {
+        let sign = if self.uniform() < 0.5 { -1.0 } else { 1.0 };
+        match family {
+            Family::Normal => self.normal(),
+            Family::Laplace => -sign * self.uniform().ln(),
+            _ => 2.0 * self.uniform() - 1.0,
+        }
+    }
+
+    /// Weights row by row, and the same with the smallest, or the first of as many drawn, set to zero.
+    pub fn matrix(&mut self, layer: &Layer) -> [Vec<f64>; 2] {
+        let len = layer.shape.len() as usize;
+        let whole: Vec<f64> = (0..len).map(|_| layer.law.scale * self.weight(&layer.law.family)).collect();
+        let (count, keys): (u64, Vec<f64>) = match layer.pruning {
+            Pruning::Magnitude(count) => (count, whole.iter().map(|w| w.abs()).collect()),
+            Pruning::Random(count) => (count, (0..len).map(|_| self.uniform()).collect()),
+            _ => unreachable!("other masks are not drawn here"),
+        };
+        let mut order: Vec<usize> = (0..len).collect();
+        order.sort_by(|&one, &other| keys[one].total_cmp(&keys[other]));
+        let mut kept = whole.clone();
+        order[..count as usize].iter().for_each(|&at| kept[at] = 0.0);
+        [whole, kept]
+    }
+}
+
+/// The states after a layer with that matrix.
+pub(super) fn forward(matrix: &[f64], input: &[f64], activation: fn(f64) -> f64) -> Vec<f64> {
+    let row = |row: &[f64]| activation(row.iter().zip(input).map(|(w, x)| w * x).sum());
+    matrix.chunks(input.len()).map(row).collect()
 }

@@ -164,3 +164,16 @@ fn joint_norms_are_above_the_exact_moments() {
         }
     }
 }
+
+#[test]
+fn pruned_normal_weights_are_below_a_smaller_gaussian() {
+    let of = |pruning, part| masked(Family::Normal, (64, 64), pruning).ln_scale(part, 8);
+    let small = of(Pruning::Magnitude(409), Part::Pruned);
+    let deviation = masked(Family::Normal, (64, 64), Pruning::Magnitude(409)).cells()[0];
+    // Not below their own deviation, and far below that of the whole.
+    let own = Family::Normal.ln_moment(deviation.pruned, 1) + (409.0_f64 / 4096.0).ln();
+    assert!(small >= 8.0 * own && small < 16.0 * 0.06_f64.ln(), "{small}");
+    assert!(of(Pruning::Magnitude(4000), Part::Pruned) <= std::f64::consts::LN_2);
+    assert!(of(Pruning::Random(409), Part::Pruned) == f64::INFINITY);
+    assert!(of(Pruning::Magnitude(409), Part::Kept) == f64::INFINITY);
+}
