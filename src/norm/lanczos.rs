@@ -36,7 +36,7 @@ impl Default for Random {
 impl Random {
     /// # Errors
     /// [`crate::Error::NotAllowed`] for a `delta` or a `slack` that is not above 0 and below 1, no start, or a `delta` that
-    /// asks more of each start than doubles can give: [`LEAST_FAILURE`].
+    /// asks more of each start than doubles can give: `LEAST_FAILURE`.
     pub fn checked(self) -> Result<Self> {
         for (parameter, got) in [("delta", self.delta), ("slack", self.slack)] {
             if !(got > 0.0 && got < 1.0) {
