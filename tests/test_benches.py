@@ -107,6 +107,13 @@ FIGURES = {
         "mask with where=, a quarter of it False, against mask of one array",
         "mask with out=, against mask of one array",
     ],
+    "bench_torch": [
+        "rustprune.torch.prune, scope global, against prune.global_unstructured",
+        "extra memory of rustprune.torch.prune, scope global",
+        "extra memory of prune.global_unstructured",
+        "training step with masks held, against one without masks",
+        "training step of torch.nn.utils.prune, against one without masks",
+    ],
 }
 
 
