@@ -160,8 +160,15 @@ impl Output<'_> {
 pub(crate) fn read_packed(bytes: &[u8], row_len: usize, start: usize, len: usize, words: &mut Vec<u64>) {
     words.clear();
     words.resize(len.div_ceil(64), 0);
-    if row_len.is_multiple_of(8) && start.is_multiple_of(8) {
-        let bytes = &bytes[start / 8..(start + len).div_ceil(8)];
+    if len == 0 {
+        return;
+    }
+    let stride = row_len.div_ceil(8);
+    let (mut row, mut column) = (start / row_len, start % row_len);
+    // Whole bytes follow each other within a row, and over rows of whole bytes.
+    if column.is_multiple_of(8) && (row_len.is_multiple_of(8) || column + len <= row_len) {
+        let from = row * stride + column / 8;
+        let bytes = &bytes[from..from + len.div_ceil(8)];
         for (word, bytes) in words.iter_mut().zip(bytes.chunks(8)) {
             let mut whole = [0; 8];
             whole[..bytes.len()].copy_from_slice(bytes);
@@ -170,8 +177,6 @@ pub(crate) fn read_packed(bytes: &[u8], row_len: usize, start: usize, len: usize
         clear_tail(words, len);
         return;
     }
-    let stride = row_len.div_ceil(8);
-    let (mut row, mut column) = (start / row_len, start % row_len);
     for at in 0..len {
         let bit = bytes[row * stride + column / 8] >> (column % 8) & 1;
         words[at / 64] |= u64::from(bit) << (at % 64);
