@@ -15,7 +15,7 @@ import rustprune.torch as rpt
 from held import revived
 from rustprune import NofM
 from rustprune.torch import _bits, _on_gpu
-from rustprune.torch._choose import Amount, By, Groups, PerRow, PerTensor, Score, Together, choose
+from rustprune.torch._choose import Amount, By, Groups, PerRow, PerTensor, Together, choose
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -83,7 +83,7 @@ def test_pruned_weights_stay_zero_while_a_model_trains_on_a_gpu(kind: type[torch
     ],
 )
 @pytest.mark.parametrize("score", ["magnitude", "value"])
-def test_a_gpu_is_asked_what_the_core_is(amount: Amount, asked: dict[str, Any], score: Score) -> None:
+def test_a_gpu_is_asked_what_the_core_is(amount: Amount, asked: dict[str, Any], score: _on_gpu.Score) -> None:
     torch.manual_seed(1)
     weights = {"a": torch.randn(6, 8, 3).round(decimals=1)}
     for where in (None, {"a": _bits.pack(torch.rand(6, 8, 3) < 0.9)}):

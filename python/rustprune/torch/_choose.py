@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,10 +13,9 @@ import rustprune
 from rustprune import NofM, num_pruned
 from rustprune._request import Nan, Scope, SelectOptions
 from rustprune.torch import _bits, _on_gpu, _radix
+from rustprune.torch._on_gpu import Bits, Score
 from rustprune.torch._shards import Layout, all_succeed, layouts, local, totals
 
-Score: TypeAlias = Literal["magnitude", "random", "value"]
-Bits: TypeAlias = dict[str, Tensor]
 Quantity: TypeAlias = tuple[float | None, int | None]  # ratio or count
 
 

@@ -13,9 +13,10 @@ from rustprune.torch import _bits
 from rustprune.torch._account import report_of_applied
 from rustprune.torch._amount import amount_of
 from rustprune.torch._apply import apply_bits_
-from rustprune.torch._choose import Bits, By, choose, num_kept
+from rustprune.torch._choose import By, choose, num_kept
 from rustprune.torch._hold import Optimizers, held, held_masks, hold, parameters_of
 from rustprune.torch._masks import Masks
+from rustprune.torch._on_gpu import Bits
 from rustprune.torch._report import Report
 from rustprune.torch._shards import layouts, local
 from rustprune.torch._targets import Fate, Patterns, Targets

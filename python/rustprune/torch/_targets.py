@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from rustprune._arrays import FLOATS
 from rustprune._names import OUTPUT_LAYERS, matcher, matches_any
 from rustprune.torch._shards import class_name, reshard
 
@@ -17,14 +18,7 @@ from rustprune.torch._shards import class_name, reshard
 Patterns: TypeAlias = Sequence[str | type[nn.Module]]
 Fate: TypeAlias = Literal["prune", "keep"]
 
-_FLOATS = (
-    torch.float64,
-    torch.float32,
-    torch.float16,
-    torch.bfloat16,
-    torch.float8_e4m3fn,
-    torch.float8_e5m2,
-)
+_FLOATS = tuple(getattr(torch, name) for name in FLOATS)
 _MODULES = (nn.Linear, _ConvNd, nn.MultiheadAttention)
 # Linear layers of other libraries whose class is none of torch's: GPT-2's, of shape (in, out).
 _MODULE_NAMES = ("Conv1D",)
