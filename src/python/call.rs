@@ -12,9 +12,11 @@ use crate::parallel::{self, Context, Switches, in_pool};
 use crate::simd::Level;
 
 /// Calls on fewer entries are over before anybody could press a key.
-const LONG: usize = 1 << 22;
+const LONG: usize = 1 << 24;
 /// Calls on fewer entries do not pay for waking a thread.
 const SHORT: usize = 1 << 16;
+/// An array costs about as much as so many entries.
+const ARRAY: usize = 1 << 8;
 /// How often a long call looks for signals and tells its progress.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -32,7 +34,7 @@ pub(crate) fn run<R: Send>(
 ) -> PyResult<R> {
     let switches = Switches::default();
     let context = switches.context();
-    if arrays == 1 && entries <= SHORT && progress.is_none() {
+    if entries.saturating_add(arrays.saturating_mul(ARRAY)) <= SHORT && progress.is_none() {
         return Ok(work(&context)?);
     }
     if entries < LONG && progress.is_none() {

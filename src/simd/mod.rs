@@ -17,7 +17,7 @@ pub(crate) mod portable;
 const CAP: &str = "RUSTPRUNE_SIMD";
 
 /// The raw bits of one entry.
-pub(crate) trait Word: Pod + Send + Sync {
+pub(crate) trait Word: Pod + PartialEq + Send + Sync {
     /// The integer that orders entries of this width.
     type Key: Key;
 
@@ -186,7 +186,8 @@ pub(crate) trait Kernels: Copy {
     /// Writes a byte per bit, 1 or 0; `bytes` may end inside the last word.
     fn expand(self, words: &[u64], bytes: &mut [u8]);
 
-    /// Zeroes the entries whose bit is 0; `bits` may end inside the last word.
+    /// Zeroes the entries whose bit is 0; `bits` may end inside the last word. Memory in which they are zero
+    /// already is not written: that would take as long again as reading it.
     fn zero<W: Word>(self, words: &[u64], bits: &mut [W]);
 
     /// Fills `words` with bits that are each 1 with probability `odds / 2^planes`, for the 128-bit groups

@@ -142,8 +142,12 @@ impl Kernels for Portable {
     #[inline(always)]
     fn zero<W: Word>(self, words: &[u64], bits: &mut [W]) {
         for (&word, block) in words.iter().zip(bits.chunks_mut(64)) {
-            for (at, entry) in block.iter_mut().enumerate() {
-                *entry = entry.zero_unless(word >> at & 1 == 1);
+            let pruned = block.iter().enumerate().map(|(at, entry)| entry.zero_unless(word >> at & 1 == 0));
+            // Not `any`, whose early ends cost more than 64 looks.
+            if pruned.fold(false, |found, entry| found | (entry != W::zeroed())) {
+                for (at, entry) in block.iter_mut().enumerate() {
+                    *entry = entry.zero_unless(word >> at & 1 == 1);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from rustprune.torch import _bits
 from rustprune.torch._facts import count_nonzero, disagreements
@@ -77,10 +77,11 @@ def report(
     counts = {name: disagreements(local(parameters[name]), bits) for name, bits in masks.bits.items()}
     leaks = totals({name: pruned for name, (pruned, _) in counts.items()}, masks.cuts)
     zeros = totals({name: kept for name, (_, kept) in counts.items()}, masks.cuts)
+    shapes, num_kept = masks.shapes, masks.kept_counts()
     rows = []
     for name, bits in masks.bits.items():
         parameter = parameters[name]
-        row = _target(name, masks, leaks[name], zeros[name])
+        row = _target(name, shapes[name], num_kept[name], leaks[name], zeros[name])
         if details and name not in masks.cuts:
             row = replace(row, **details_of(parameter, bits)._asdict())
         if found is not None:
@@ -99,14 +100,13 @@ def report(
 def report_of_applied(model: nn.Module, masks: Masks) -> Report:
     """Return the report, without details, of masks whose zeros have just been written."""
     nonzero = {name: count_nonzero(local(parameter_of(model, name))) for name in masks}
-    nonzero, kept = totals(nonzero, masks.cuts), masks.kept_counts()
-    rows = [_target(name, masks, 0, kept[name] - nonzero[name]) for name in masks]
+    nonzero, shapes, kept = totals(nonzero, masks.cuts), masks.shapes, masks.kept_counts()
+    rows = [_target(name, shapes[name], kept[name], 0, kept[name] - nonzero[name]) for name in masks]
     return Report(tuple(rows), _size(model))
 
 
-def _target(name: str, masks: Masks, leaks: int, zeros: int) -> TargetReport:
-    shape = masks.shapes[name]
-    return TargetReport(name, tuple(shape), shape.numel(), masks.kept_counts()[name], leaks, zeros)
+def _target(name: str, shape: Size, kept: int, leaks: int, zeros: int) -> TargetReport:
+    return TargetReport(name, tuple(shape), shape.numel(), kept, leaks, zeros)
 
 
 def _kept(bits: Tensor, parameter: nn.Parameter, use: Use) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-import rustprune
+from rustprune import _rustprune
+from rustprune._arrays import FLOATS, words_of
 from rustprune.torch import _bits, _gpu
 from rustprune.torch._shards import local
 
@@ -22,13 +23,21 @@ def apply_bits_(pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
     for tensor, bits in pairs:
         tensor = local(tensor.detach())
         if tensor.is_cpu and tensor.is_contiguous():
-            here.append((tensor.view(-1), bits))
+            here.append((tensor, bits))
         elif tensor.is_cuda and tensor.is_contiguous() and tensor.dtype in _gpu.FORMATS:
             on_gpus.setdefault(tensor.device, []).append((tensor, bits))
         else:
             # Zeros are written and never multiplied: NaN and infinity must go too.
             tensor.masked_fill_(~_bits.unpack(bits, tensor.shape), 0)
     if here:
-        rustprune.apply_([tensor for tensor, _ in here], [bits for _, bits in here])
+        _apply_here(*zip(*here, strict=True))
     for of_one in on_gpus.values():
         _gpu.apply_([tensor for tensor, _ in of_one], [bits for _, bits in of_one])
+
+
+def _apply_here(tensors: Sequence[Tensor], bits: Sequence[Tensor]) -> None:
+    """Have the core write the zeros, without the checks of `rustprune.apply_`: this is done twice a step."""
+    dtypes, entries = zip(*(words_of("weights", tensor, FLOATS) for tensor in tensors), strict=True)
+    masks = [one.numpy() for one in bits]
+    _rustprune.apply([*dtypes], [*entries], [(words.size,) for words in entries], masks, [True] * len(masks))
+    torch.autograd.graph.increment_version(tensors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,10 @@ def checked_flags(name: str, flags: Tensor, shape: Sequence[int]) -> Tensor:
 
 def count(bits: Tensor) -> int:
     """Return how many bits are 1."""
+    if bits.is_cpu:
+        array = bits.numpy()
+        words = array[: len(array) // 8 * 8].view(np.uint64)
+        return sum(int(np.bitwise_count(part).sum(dtype=np.int64)) for part in (words, array[words.nbytes :]))
     pairs = bits - ((bits >> 1) & 0x55)
     nibbles = (pairs & 0x33) + ((pairs >> 2) & 0x33)
     return int(((nibbles + (nibbles >> 4)) & 0x0F).sum(dtype=torch.int64))
