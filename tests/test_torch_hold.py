@@ -128,7 +128,8 @@ def test_without_holding_momentum_revives_them() -> None:
     assert revived(model, masks) > 0
 
 
-def test_kept_weights_train_as_if_pruned_ones_were_not_there() -> None:
+@pytest.mark.parametrize("clipped", [False, True])
+def test_kept_weights_train_as_if_pruned_ones_were_not_there(*, clipped: bool) -> None:
     model = nn.Linear(4, 1, bias=False)
     masks = rpt.Masks({"weight": torch.tensor([[True, False, True, False]])})
     small = nn.Linear(2, 1, bias=False)
@@ -136,12 +137,15 @@ def test_kept_weights_train_as_if_pruned_ones_were_not_there() -> None:
         small.weight.copy_(model.weight[:, [0, 2]])
     inputs = torch.randn(50, 8, 4)
     for held, one, columns in ((masks, model, [0, 1, 2, 3]), (None, small, [0, 2])):
-        optimizer = torch.optim.Adam(one.parameters(), 1e-2, weight_decay=0.1)
-        if held is not None:
-            rpt.hold(one, held, optimizer)
+        optimizer = torch.optim.SGD(one.parameters(), 1e-2, momentum=0.9, weight_decay=0.1)
+        hold = None if held is None else rpt.hold(one, held, optimizer)
         for batch in inputs:
             optimizer.zero_grad()
             one(batch[:, columns]).square().mean().backward()
+            if clipped:
+                if hold is not None:
+                    hold.mask_gradients_()
+                nn.utils.clip_grad_norm_(one.parameters(), 0.01)
             optimizer.step()
     assert torch.allclose(model.weight[:, [0, 2]], small.weight, rtol=1e-5)
 

@@ -114,6 +114,19 @@ def test_weights_stay_pruned_in_automatic_and_manual_optimization(tmp_path: Path
     assert all(not torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_gradients_of_pruned_weights_do_not_count_when_others_are_clipped(tmp_path: Path) -> None:
+    class Clipped(Net):
+        def configure_gradient_clipping(self, *_: object, **__: object) -> None:
+            for name, mask in masks.items():
+                gradient = self.get_parameter(name).grad
+                assert gradient is not None
+                assert gradient.count_nonzero() == gradient[mask].count_nonzero() > 0
+
+    model = Clipped()
+    masks = rpt.masks(model, 0.8)
+    trainer(tmp_path, PruningCallback(masks=masks)).fit(model, batches())
+
+
 def test_accumulated_gradients_and_a_quick_run_keep_weights_pruned(tmp_path: Path) -> None:
     for options in ({"accumulate_grad_batches": 4, "max_steps": 2}, {"fast_dev_run": True}):
         model, pruning = Net(), PruningCallback(0.5)

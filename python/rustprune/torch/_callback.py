@@ -92,6 +92,11 @@ class Run:
         else:
             hold(model, self._given, self._optimizers)
 
+    def mask_gradients_(self) -> None:
+        """Set the gradients of pruned weights to zero, if there are masks."""
+        if self._model is not None and (now := held(self._model)):
+            now.mask_gradients_()
+
     def reached(self, step: int) -> None:
         """Prune what is due after so many optimizer steps."""
         if self._schedule is not None and self._model is not None:

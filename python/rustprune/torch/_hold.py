@@ -83,6 +83,28 @@ class Hold:
         """Set the pruned weights to zero, as is done after each step."""
         apply_bits_((parameter, self._bits_of(name)) for name, parameter in self._parameters.items())
 
+    def mask_gradients_(self) -> None:
+        """Set the gradients of pruned weights to zero now, and not only when the optimizer steps.
+
+        Before gradients are clipped or their norm is taken, so that it is that of the kept weights alone;
+        after a gradient scaler has unscaled them.
+
+        Examples
+        --------
+        >>> import torch
+        >>> import rustprune.torch as rpt
+        >>> model = torch.nn.Linear(4, 2)
+        >>> optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        >>> hold = rpt.hold(model, rpt.masks(model, 0.5), optimizer)
+        >>> model(torch.ones(1, 4)).sum().backward()
+        >>> hold.mask_gradients_()
+        >>> int((model.weight.grad != 0).sum())
+        4
+        >>> norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        >>> optimizer.step()
+        """
+        apply_bits_(_gradients(self.pairs({id(one) for one in self._parameters.values()})))
+
     def pairs(self, moved: set[int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the parameters whose identities are among those given, and the bits of their masks."""
         for name, parameter in self._parameters.items():
@@ -131,6 +153,8 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
     Before each step of the optimizers gradients become zero where weights are pruned, and after it the
     weights. The optimizers' state becomes zero there now and whenever masks change, so that momentum moves
     nothing: from then on it stays zero by itself. Zeros are written, never multiplied: NaN does not survive.
+    What looks at gradients before the step, as clipping does, sees those of pruned weights too, unless
+    `Hold.mask_gradients_` is called first.
 
     Parameters
     ----------

@@ -54,7 +54,8 @@ class PruningCallback(TrainerCallback):
     -----
     Masks are attached to the optimizer itself, out of whatever wraps it: gradients become zero where weights
     are pruned between the trainer's ``on_pre_optimizer_step`` and ``on_optimizer_step``, after they have been
-    accumulated, unscaled and clipped, and the weights after the step. A step that a gradient scaler skips
+    accumulated, unscaled and clipped, and the weights after the step. Gradients of pruned weights count when
+    the trainer clips by norm, since it does that before it calls anybody. A step that a gradient scaler skips
     changes nothing.
 
     With each checkpoint its masks are written into ``model.mask.safetensors`` beside the weights. Training

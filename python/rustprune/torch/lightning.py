@@ -17,6 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
+from torch.optim import Optimizer
 
 from rustprune.torch._callback import Run
 from rustprune.torch._masks import Masks
@@ -74,7 +75,7 @@ class PruningCallback(Callback):
     -----
     Masks are attached to the optimizers, so that automatic and manual optimization, accumulated gradients and
     steps that a gradient scaler skips are what they are without: gradients become zero where weights are
-    pruned at each step, and the weights after it. State-dict keys are those of the module.
+    pruned before they are clipped, and the weights after the step. State-dict keys are those of the module.
 
     It stands after a callback that changes weights in the end, as averages do, since callbacks are called in
     order.
@@ -110,6 +111,15 @@ class PruningCallback(Callback):
         """Prune, or take up the masks of the checkpoint that training goes on from."""
         self._run.begin(pl_module, trainer.optimizers, trainer.global_step, self._resumed)
         self._resumed = None
+
+    def on_before_optimizer_step(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        optimizer: Optimizer,  # noqa: ARG002
+    ) -> None:
+        """Mask gradients before they are clipped, once they are unscaled."""
+        self._run.mask_gradients_()
 
     def on_train_batch_end(
         self,
