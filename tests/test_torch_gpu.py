@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import rustprune
 import rustprune.torch as rpt
 from held import revived
 from rustprune import NofM
@@ -54,6 +55,16 @@ def test_masks_of_a_model_on_a_gpu_are_those_of_the_cpu(asked: dict[str, Any], d
         rpt.prune(there, **asked)
         more = asked | {"ratio": 0.8}
         assert rpt.masks(there, **more) == rpt.masks(here, **more)
+
+
+@needs_gpu
+def test_masks_of_tensors_on_a_gpu_are_those_of_the_cpu() -> None:
+    there = {"a": torch.randn(70, 33, device="cuda"), "b": torch.randn(999, device="cuda")}
+    expected = rustprune.mask({name: one.cpu() for name, one in there.items()}, 0.7, scope="global")
+    masks = rpt.masks(there, 0.7, scope="global")
+    rpt.apply_(there, masks)
+    assert all(torch.equal(masks[name].cpu(), mask) for name, mask in expected.items())
+    assert all(torch.equal(there[name] != 0, masks[name]) for name in there)
 
 
 @needs_gpu

@@ -59,6 +59,25 @@ def test_masks_of_a_model_are_those_of_its_arrays(
     assert agrees(rpt.masks(model, 0.6, scope=scope, method=method, seed=seed), expected)
 
 
+@pytest.mark.parametrize("scope", ["row", "tensor", "global"])
+def test_tensors_by_name_are_all_targets(scope: Scope) -> None:
+    tensors = {"a": torch.randn(6, 9), "b.c": torch.randn(30).bfloat16()}
+    expected = rp.mask(tensors, 0.6, scope=scope)
+    masks = rpt.masks(tensors, 0.6, scope=scope)
+    assert {name: mask.tolist() for name, mask in masks.items()} == {
+        name: mask.tolist() for name, mask in expected.items()
+    }
+    rpt.apply_(tensors, masks)
+    assert all(torch.equal(tensors[name] != 0, mask) for name, mask in masks.items())
+    with pytest.raises(ValueError, match=re.escape("b.c: expected a parameter of shape (30,), got none")):
+        rpt.apply_({"a": tensors["a"]}, masks)
+    with pytest.raises(ValueError, match="must be left out with a mapping"):
+        rpt.masks(tensors, 0.5, ignore=["a"])
+    for odd, got in ((torch.ones(3).int(), "torch.int32"), (3, "int")):
+        with pytest.raises(TypeError, match=f"x: expected a tensor of float64 .*, got {got}"):
+            rpt.masks({"x": odd}, 0.5)  # type: ignore[dict-item]
+
+
 def test_patterns_run_along_the_input_channels() -> None:
     model = nn.Sequential(nn.Conv2d(4, 6, 3), nn.Flatten(), nn.Linear(24, 3))
     masks = rpt.masks(model, pattern="2:4")

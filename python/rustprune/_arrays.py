@@ -245,7 +245,10 @@ def words_of(name: str, value: object, dtypes: tuple[str, ...]) -> tuple[str, Wo
     """
     if type(value) is not np.ndarray and is_tensor(value):
         if not value.is_cpu or value.layout is not sys.modules["torch"].strided:
-            raise TypeError(f"{name}: expected a dense CPU tensor, got {value.layout} on {value.device}")
+            hint = "; rustprune.torch.masks takes it" if value.is_cuda else ""
+            raise TypeError(
+                f"{name}: expected a dense CPU tensor, got {value.layout} on {value.device}{hint}"
+            )
         dtype, word = _torch_format(value.dtype)
         if dtype in dtypes:
             return dtype, value.detach().view(word).numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -287,10 +287,22 @@ def parameters_of(model: nn.Module, masks: Masks) -> dict[str, nn.Parameter]:
     """
     reshard(model)
     parameters = {name: parameter_of(model, name) for name in masks}
-    for name, shape in masks.shapes.items():
-        if (found := parameters[name].shape) != shape:
-            raise ValueError(f"{name}: expected a parameter of shape {tuple(shape)}, got {tuple(found)}")
+    check_shapes(parameters, masks)
     return parameters
+
+
+def check_shapes(tensors: Mapping[str, Tensor], masks: Masks) -> None:
+    """Check that there is a tensor for each of the masks, of its shape.
+
+    Raises
+    ------
+    ValueError
+        If not.
+    """
+    for name, shape in masks.shapes.items():
+        found = tuple(tensors[name].shape) if name in tensors else "none of that name"
+        if found != shape:
+            raise ValueError(f"{name}: expected a parameter of shape {tuple(shape)}, got {found}")
 
 
 def _moved_by(optimizer: Optimizer) -> set[int]:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict, Unpack
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from rustprune._allocate import Rule
+from rustprune._arrays import FLOATS
 from rustprune._request import Method, Nan, Scope
 from rustprune.torch import _bits
 from rustprune.torch._account import report_of_applied
 from rustprune.torch._amount import amount_of
 from rustprune.torch._apply import apply_bits_
 from rustprune.torch._choose import By, choose, num_kept
-from rustprune.torch._hold import Optimizers, held, held_masks, hold, parameters_of
+from rustprune.torch._hold import Optimizers, check_shapes, held, held_masks, hold, parameters_of
 from rustprune.torch._masks import Masks
 from rustprune.torch._on_gpu import Bits
 from rustprune.torch._report import Report
 from rustprune.torch._shards import layouts, local
-from rustprune.torch._targets import Fate, Patterns, Targets
+from rustprune.torch._targets import DTYPES, Fate, Patterns, Targets
 from rustprune.torch._targets import targets as targets_of
 
 
@@ -49,7 +50,7 @@ class PruneOptions(MaskOptions, total=False):
 
 
 def masks(
-    model: nn.Module,
+    model: nn.Module | Mapping[str, Tensor],
     ratio: float | Mapping[str, float] | None = None,
     *,
     count: int | None = None,
@@ -72,8 +73,8 @@ def masks(
 
     Parameters
     ----------
-    model : Module
-        The model; its weights may be on any device.
+    model : Module, or mapping of str to Tensor
+        The model, or tensors that are targets one and all, of a state dict for example; on any device.
     ratio : float, or mapping of str to float
         Fraction to prune, in [0, 1]. With patterns of target names as keys: the fraction for each target that
         matches, of several the last, and 0 where none matches.
@@ -96,7 +97,7 @@ def masks(
         ``"2:4"`` keeps 2 of each 4 entries, along the last axis, of convolutions along the input channels;
         instead of all of these.
     targets, ignore, first, classifier
-        As for `targets`; or `targets` is what that returned.
+        As for `targets`; or `targets` is what that returned. Not with a mapping.
     min_kept : int or float
         Under global scope or an allocation, how many entries of each target are kept at least; a float is a
         fraction of it. What this takes from the budget is pruned from the other targets.
@@ -139,15 +140,12 @@ def masks(
     >>> rpt.masks(model, {"0.*": 0.5}).kept_counts()
     {'0.weight': 16, '2.weight': 8}
     """
-    if isinstance(targets, Targets):
-        if ignore or first != "prune" or classifier != "prune":
-            raise ValueError("ignore, first and classifier must be left out when targets are chosen already")
-        chosen = targets
-    else:
-        chosen = targets_of(model, targets, ignore=ignore, first=first, classifier=classifier)
-    weights = chosen.weights() if scores is None else _scores(chosen, scores)
-    shapes = {name: target.parameter.shape for name, target in chosen.items()}
-    where = _where(Masks({}) if regrow else held_masks(model), weights)
+    weights = _weights(model, targets, ignore, first, classifier)
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    if scores is not None:
+        weights = _scores(shapes, scores)
+    before = Masks({}) if regrow or isinstance(model, Mapping) else held_masks(model)
+    where = _where(before, weights)
     amount = amount_of(
         weights,
         {name: shape.numel() for name, shape in shapes.items()}
@@ -218,13 +216,14 @@ def prune(
     return report_of_applied(model, chosen)
 
 
-def apply_(model: nn.Module, masks: Masks) -> None:
+def apply_(model: nn.Module | Mapping[str, Tensor], masks: Masks) -> None:
     """Set the weights of a model to zero where masks prune, in place, and hold nothing.
 
     Parameters
     ----------
-    model : Module
-        A model with the parameters that the masks name: an averaged copy of a pruned one, for example.
+    model : Module, or mapping of str to Tensor
+        What has the parameters that the masks name: an averaged copy of a pruned model for example, or its
+        state dict.
     masks : Masks
         True = kept.
 
@@ -233,7 +232,8 @@ def apply_(model: nn.Module, masks: Masks) -> None:
     ValueError
         If the model has no parameter of a name, or one of another shape. Nothing has been changed then.
     """
-    parameters = parameters_of(model, masks)
+    parameters: Mapping[str, Tensor] = model if isinstance(model, Mapping) else parameters_of(model, masks)
+    check_shapes(parameters, masks)
     apply_bits_((parameters[name], bits) for name, bits in masks.like(parameters).bits.items())
 
 
@@ -263,15 +263,40 @@ def is_pruned(model: nn.Module) -> bool:
     return len(held_masks(model)) > 0
 
 
-def _scores(chosen: Targets, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _weights(
+    model: nn.Module | Mapping[str, Tensor],
+    targets: Targets | Patterns,
+    ignore: Patterns,
+    first: Fate,
+    classifier: Fate,
+) -> dict[str, Tensor]:
+    """Return what is pruned, by name and in order."""
+    narrowed = ignore or first != "prune" or classifier != "prune"
+    if isinstance(model, Mapping):
+        if targets or narrowed:
+            raise ValueError("targets, ignore, first and classifier must be left out with a mapping")
+        given: Mapping[str, object] = model
+        weights = {name: one.detach() for name, one in given.items() if isinstance(one, Tensor)}
+        for name, one in given.items():
+            if (got := weights[name].dtype if name in weights else type(one).__name__) not in DTYPES:
+                raise TypeError(f"{name}: expected a tensor of {' or '.join(FLOATS)}, got {got}")
+        return weights
+    if isinstance(targets, Targets):
+        if narrowed:
+            raise ValueError("ignore, first and classifier must be left out when targets are chosen already")
+        return targets.weights()
+    return targets_of(model, targets, ignore=ignore, first=first, classifier=classifier).weights()
+
+
+def _scores(shapes: Mapping[str, Size], scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scores of the targets in their order."""
-    if odd := sorted({*scores} ^ {*chosen}):
+    if odd := sorted({*scores} ^ {*shapes}):
         raise ValueError(f"scores: expected the names of the targets, got a difference in {odd}")
-    for name, target in chosen.items():
-        if scores[name].shape != (expected := target.parameter.shape):
+    for name, expected in shapes.items():
+        if scores[name].shape != expected:
             got = tuple(scores[name].shape)
             raise ValueError(f"scores of {name}: expected shape {tuple(expected)}, got {got}")
-    return {name: scores[name].detach() for name in chosen}
+    return {name: scores[name].detach() for name in shapes}
 
 
 def _where(before: Masks, weights: Mapping[str, Tensor]) -> Bits | None:

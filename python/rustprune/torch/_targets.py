@@ -18,7 +18,7 @@ from rustprune.torch._shards import class_name, reshard
 Patterns: TypeAlias = Sequence[str | type[nn.Module]]
 Fate: TypeAlias = Literal["prune", "keep"]
 
-_FLOATS = tuple(getattr(torch, name) for name in FLOATS)
+DTYPES = tuple(getattr(torch, name) for name in FLOATS)
 _MODULES = (nn.Linear, _ConvNd, nn.MultiheadAttention)
 # Linear layers of other libraries whose class is none of torch's: GPT-2's, of shape (in, out).
 _MODULE_NAMES = ("Conv1D",)
@@ -147,7 +147,7 @@ def targets(
         if key not in chosen:
             continue
         name, parameter, module = use[0]
-        if parameter.dtype not in _FLOATS:
+        if parameter.dtype not in DTYPES:
             raise TypeError(
                 f"{name}: expected a floating-point dtype that can be pruned, got {parameter.dtype}"
             )
@@ -181,7 +181,7 @@ def _by_default(use: list[_Use]) -> bool:
     return any(
         _is_weight(name, parameter)
         and (isinstance(module, _MODULES) or class_name(module) in _MODULE_NAMES)
-        and parameter.dtype in _FLOATS
+        and parameter.dtype in DTYPES
         and not matches_any(OUTPUT_LAYERS, name)
         for name, parameter, module in use
     )
