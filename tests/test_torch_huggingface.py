@@ -105,6 +105,29 @@ def test_weights_stay_pruned_through_steps_that_accumulate_gradients(tmp_path: P
     assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+class Norm(TrainerCallback):
+    """What norm gradients have where weights are kept, once they are clipped."""
+
+    found = 0.0
+
+    def on_pre_optimizer_step(self, *_: object, **given: Any) -> None:  # noqa: ANN401
+        """Take the norm."""
+        held = rpt.held_masks(given["model"])
+        parts = [
+            one.grad[held[name]] if name in held else one.grad
+            for name, one in given["model"].named_parameters()
+        ]
+        self.found = float(torch.cat([part.flatten() for part in parts]).norm())
+
+
+def test_gradients_of_pruned_weights_do_not_count_when_others_are_clipped(tmp_path: Path) -> None:
+    model, norm = bert(), Norm()
+    schedule = Steps({0: 0.5, 1: 0.8})
+    trainer(model, tmp_path, PruningCallback(schedule=schedule), norm, max_grad_norm=1e-3).train()
+    assert norm.found == pytest.approx(1e-3, rel=1e-3)
+    assert not any(one._post_accumulate_grad_hooks for one in model.parameters())
+
+
 @pytest.mark.parametrize("by", ["user", "trainer"])
 def test_a_compiled_model_keeps_its_names_and_its_zeros(tmp_path: Path, by: str) -> None:
     model, pruning = bert(), PruningCallback(0.5, ignore=["classifier"])

@@ -83,11 +83,16 @@ class Hold:
         """Set the pruned weights to zero, as is done after each step."""
         apply_bits_((parameter, self._bits_of(name)) for name, parameter in self._parameters.items())
 
-    def mask_gradients_(self) -> None:
+    def mask_gradients_(self, *parameters: Tensor) -> None:
         """Set the gradients of pruned weights to zero now, and not only when the optimizer steps.
 
         Before gradients are clipped or their norm is taken, so that it is that of the kept weights alone;
         after a gradient scaler has unscaled them.
+
+        Parameters
+        ----------
+        *parameters : Tensor
+            Only of these, as in ``parameter.register_post_accumulate_grad_hook(hold.mask_gradients_)``.
 
         Examples
         --------
@@ -103,7 +108,7 @@ class Hold:
         >>> norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         >>> optimizer.step()
         """
-        apply_bits_(_gradients(self.pairs({id(one) for one in self._parameters.values()})))
+        apply_bits_(_gradients(self.pairs({*map(id, parameters or self._parameters.values())})))
 
     def pairs(self, moved: set[int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the parameters whose identities are among those given, and the bits of their masks."""
