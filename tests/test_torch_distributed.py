@@ -41,13 +41,23 @@ def sharded(model: nn.Sequential) -> nn.Sequential:
     return model
 
 
-def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, *, first: int, every: int) -> None:
+def train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    *,
+    first: int,
+    every: int,
+    clip: float | None = None,
+) -> None:
     """Take steps on every so-manieth row of the same batches."""
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
         inputs = torch.randn(8, 6, generator=generator)[first::every]
         optimizer.zero_grad()
         model(inputs).square().mean().backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
 
 
@@ -67,6 +77,18 @@ def same(masks: rpt.Masks, expected: rpt.Masks) -> bool:
         and (masks.kept_counts(), masks.shapes, masks.sparsity)
         == (expected.kept_counts(), expected.shapes, expected.sparsity)
     )
+
+
+def _ddp_clipped(_: Path) -> None:
+    """Train in two processes, and alone on all rows."""
+    ddp = nn.parallel.DistributedDataParallel(mlp(), gradient_as_bucket_view=True, bucket_cap_mb=1e-4)
+    alone = mlp()
+    for model, first, every in ((ddp, dist.get_rank(), 2), (alone, 0, 1)):
+        optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+        rpt.prune(model, 0.6, scope="global", optimizer=optimizer)
+        train(model, optimizer, 20, first=first, every=every, clip=0.02)
+    for one, other in zip(ddp.module.parameters(), alone.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def _ddp(_: Path) -> None:
@@ -90,6 +112,10 @@ def _ddp(_: Path) -> None:
 
 def test_processes_that_average_gradients_reach_the_same_masks_and_weights(tmp_path: Path) -> None:
     together(_ddp, tmp_path)
+
+
+def test_processes_clip_what_they_average_as_one_alone_does(tmp_path: Path) -> None:
+    together(_ddp_clipped, tmp_path)
 
 
 REQUESTS: list[dict[str, Any]] = [

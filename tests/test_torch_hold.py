@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import re
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -11,6 +12,7 @@ from typing import cast
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import rustprune.torch as rpt
 from held import revived
@@ -138,16 +140,100 @@ def test_kept_weights_train_as_if_pruned_ones_were_not_there(*, clipped: bool) -
     inputs = torch.randn(50, 8, 4)
     for held, one, columns in ((masks, model, [0, 1, 2, 3]), (None, small, [0, 2])):
         optimizer = torch.optim.SGD(one.parameters(), 1e-2, momentum=0.9, weight_decay=0.1)
-        hold = None if held is None else rpt.hold(one, held, optimizer)
+        if held is not None:
+            rpt.hold(one, held, optimizer)
         for batch in inputs:
             optimizer.zero_grad()
             one(batch[:, columns]).square().mean().backward()
             if clipped:
-                if hold is not None:
-                    hold.mask_gradients_()
                 nn.utils.clip_grad_norm_(one.parameters(), 0.01)
             optimizer.step()
     assert torch.allclose(model.weight[:, [0, 2]], small.weight, rtol=1e-5)
+
+
+def unmasked(model: nn.Module, masks: rpt.Masks) -> int:
+    """Return how many gradients of pruned weights are not zero."""
+    found = 0
+    for name, mask in masks.items():
+        gradient = model.get_parameter(name).grad
+        assert gradient is not None
+        assert (gradient[mask] != 0).any()
+        found += int((gradient[~mask] != 0).sum())
+    return found
+
+
+def test_gradients_are_masked_when_a_backward_pass_ends() -> None:
+    model, inputs = mlp(), torch.randn(8, 20)
+    masks = rpt.masks(model, 0.5)
+    plain = copy.deepcopy(model)
+    rpt.apply_(plain, masks)
+    with rpt.hold(model, masks):
+        for _ in range(2):  # gradients are accumulated
+            for one in (model, plain):
+                one(inputs).square().mean().backward()
+            assert unmasked(model, masks) == 0
+        for name, mask in masks.items():
+            expected = plain.get_parameter(name).grad
+            assert expected is not None
+            assert torch.equal(model.get_parameter(name).grad, expected * mask)  # type: ignore[arg-type]
+    model(inputs).square().mean().backward()
+    assert unmasked(model, masks) > 0
+
+
+def test_gradients_are_masked_within_another_pass_and_after_one_that_failed() -> None:
+    model, inputs = mlp(), torch.randn(8, 20, requires_grad=True)
+    masks = rpt.masks(model, 0.5)
+    rpt.hold(model, masks)
+
+    def fail(_: torch.Tensor) -> None:
+        raise RuntimeError("no gradient")
+
+    handle = model.get_parameter("0.weight").register_hook(fail)
+    with pytest.raises(RuntimeError, match="no gradient"):
+        model(inputs).square().mean().backward()
+    handle.remove()
+    model.zero_grad()
+    checkpoint(model, inputs, use_reentrant=True).square().mean().backward()
+    assert unmasked(model, masks) == 0
+
+
+def test_gradients_that_are_written_before_the_step_are_masked_at_it() -> None:
+    for change in ("replaced", "changed", "taken back"):
+        model = mlp()
+        masks = rpt.masks(model, 0.5)
+        optimizer = OPTIMIZERS["sgd"](model.parameters())
+        rpt.hold(model, masks, optimizer)
+        for _ in range(2):
+            model(torch.randn(8, 20)).square().mean().backward()
+            for name in masks:
+                weight = model.get_parameter(name)
+                gradient, noise = weight.grad, torch.randn_like(weight)
+                assert gradient is not None
+                match change:
+                    case "replaced":
+                        weight.grad = noise
+                    case "changed":
+                        gradient.add_(noise)
+                    case _:
+                        weight.grad = noise
+                        weight.grad = gradient.add_(1)
+            optimizer.step()
+            assert unmasked(model, masks) == 0
+        assert revived_state(optimizer, model, masks) == 0
+
+
+def test_gradients_with_a_graph_of_their_own_are_left_until_the_step() -> None:
+    model = mlp()
+    masks = rpt.masks(model, 0.5)
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    rpt.hold(model, masks, optimizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that such gradients may leak
+        model(torch.randn(8, 20)).square().mean().backward(create_graph=True)
+    gradients = [one.grad for one in model.parameters() if one.grad is not None]
+    torch.stack([one.square().sum() for one in gradients]).sum().backward()
+    optimizer.step()
+    assert revived(model, masks) == 0
 
 
 def test_nan_gradients_do_not_reach_pruned_weights() -> None:

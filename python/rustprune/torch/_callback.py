@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from rustprune.torch._account import report
@@ -91,11 +91,6 @@ class Run:
             prune(model, self._ratio, optimizer=self._optimizers, **self._options)
         else:
             hold(model, self._given, self._optimizers)
-
-    def mask_gradients_(self, *parameters: Tensor) -> None:
-        """Set the gradients of pruned weights to zero, if there are masks: of all or of these parameters."""
-        if self._model is not None and (now := held(self._model)):
-            now.mask_gradients_(*parameters)
 
     def reached(self, step: int) -> None:
         """Prune what is due after so many optimizer steps."""

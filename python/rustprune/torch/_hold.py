@@ -8,11 +8,13 @@ from types import TracebackType
 from typing import Self, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from rustprune.torch._apply import apply_bits_
+from rustprune.torch._backward import AfterBackward
 from rustprune.torch._masks import Masks
 from rustprune.torch._shards import layouts, reshard
 
@@ -28,11 +30,13 @@ _for_any: WeakKeyDictionary[Hold, WeakSet[Optimizer]] = WeakKeyDictionary()
 class Hold:
     """Masks that are held on a model, made by `hold`; a context manager that releases them at its end."""
 
-    def __init__(self, model: nn.Module, masks: Masks, optimizers: Sequence[Optimizer]) -> None:
+    def __init__(self, model: nn.Module, masks: Masks, optimizers: Sequence[Optimizer] | None) -> None:
         reshard(model)
         self._parameters = {name: parameter_of(model, name) for name in masks}
         self._shapes = {name: parameter.shape for name, parameter in self._parameters.items()}
-        self._optimizers = list(optimizers)
+        self._optimizers = list(optimizers or ())
+        # By identity, the gradients whose zeros are written, and what counted their changes then.
+        self._masked: dict[int, tuple[Tensor, int]] = {}
         self.update(masks)
         self._handles = [
             handle
@@ -42,6 +46,8 @@ class Hold:
                 optimizer.register_step_post_hook(self._after_step),
             )
         ]
+        stepped = self._parameters.values() if optimizers is None or optimizers else ()
+        self._after_backward = AfterBackward(stepped, self._mask_accumulated)
 
     @property
     def masks(self) -> Masks:
@@ -83,32 +89,13 @@ class Hold:
         """Set the pruned weights to zero, as is done after each step."""
         apply_bits_((parameter, self._bits_of(name)) for name, parameter in self._parameters.items())
 
-    def mask_gradients_(self, *parameters: Tensor) -> None:
-        """Set the gradients of pruned weights to zero now, and not only when the optimizer steps.
+    def mask_gradients_(self) -> None:
+        """Set the gradients of pruned weights to zero, as after a backward pass and before a step.
 
-        Before gradients are clipped or their norm is taken, so that it is that of the kept weights alone;
-        after a gradient scaler has unscaled them.
-
-        Parameters
-        ----------
-        *parameters : Tensor
-            Only of these, as in ``parameter.register_post_accumulate_grad_hook(hold.mask_gradients_)``.
-
-        Examples
-        --------
-        >>> import torch
-        >>> import rustprune.torch as rpt
-        >>> model = torch.nn.Linear(4, 2)
-        >>> optimizer = torch.optim.SGD(model.parameters(), 0.1)
-        >>> hold = rpt.hold(model, rpt.masks(model, 0.5), optimizer)
-        >>> model(torch.ones(1, 4)).sum().backward()
-        >>> hold.mask_gradients_()
-        >>> int((model.weight.grad != 0).sum())
-        4
-        >>> norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        >>> optimizer.step()
+        To be called where something else writes gradients and they are clipped before the step: after FSDP2's
+        ``fully_shard``, for example.
         """
-        apply_bits_(_gradients(self.pairs({*map(id, parameters or self._parameters.values())})))
+        apply_bits_(_gradients(self.pairs({*map(id, self._parameters.values())})))
 
     def pairs(self, moved: set[int]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the parameters whose identities are among those given, and the bits of their masks."""
@@ -116,8 +103,21 @@ class Hold:
             if id(parameter) in moved:
                 yield parameter, self._bits_of(name)
 
+    def gradients(self, moved: set[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the gradients of the same that may not be zero yet where weights are pruned, and the bits."""
+        for parameter, bits in self.pairs(moved):
+            if (gradient := parameter.grad) is not None and not self._is_masked(parameter, gradient):
+                yield gradient, bits
+
+    def forget(self, moved: set[int]) -> None:
+        """Keep the gradients of the same no longer: the step is done."""
+        for one in moved:
+            self._masked.pop(one, None)
+
     def release(self) -> None:
         """Hold the masks no longer; weights stay as they are."""
+        self._after_backward.remove()
+        self._masked.clear()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -139,10 +139,27 @@ class Hold:
         self.release()
 
     def _before_step(self, optimizer: Optimizer, *_: object) -> None:
-        apply_bits_(_gradients(self.pairs(_moved_by(optimizer))))
+        apply_bits_(self.gradients(_moved_by(optimizer)))
 
     def _after_step(self, optimizer: Optimizer, *_: object) -> None:
-        apply_bits_(self.pairs(_moved_by(optimizer)))
+        moved = _moved_by(optimizer)
+        apply_bits_(self.pairs(moved))
+        self.forget(moved)
+
+    def _mask_accumulated(self, parameters: list[Tensor]) -> None:
+        # One that has a graph of its own must stay as it is until the step.
+        done = {
+            id(one): one.grad for one in parameters if one.grad is not None and not one.grad.requires_grad
+        }
+        apply_bits_(_gradients(self.pairs({*done})))
+        self._masked |= {one: (gradient, _changes(gradient)) for one, gradient in done.items()}
+
+    def _is_masked(self, parameter: Tensor, gradient: Tensor) -> bool:
+        # Processes exchange gradients past what counts changes.
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return False
+        masked, version = self._masked.get(id(parameter), (None, 0))
+        return masked is gradient and _changes(gradient) == version
 
     def _bits_of(self, name: str) -> Tensor:
         # A model may move to another device while its masks are held.
@@ -155,11 +172,10 @@ class Hold:
 def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = None) -> Hold:
     """Keep pruned weights at zero while a model trains.
 
-    Before each step of the optimizers gradients become zero where weights are pruned, and after it the
-    weights. The optimizers' state becomes zero there now and whenever masks change, so that momentum moves
-    nothing: from then on it stays zero by itself. Zeros are written, never multiplied: NaN does not survive.
-    What looks at gradients before the step, as clipping does, sees those of pruned weights too, unless
-    `Hold.mask_gradients_` is called first.
+    After each backward pass gradients become zero where weights are pruned, before anything clips or unscales
+    them; after each step of the optimizers the weights. The optimizers' state becomes zero there now and
+    whenever masks change, so that momentum moves nothing: from then on it stays zero by itself. Zeros are
+    written, never multiplied: NaN does not survive.
 
     Parameters
     ----------
@@ -193,7 +209,7 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
     -----
     Masks that were held on the model before are released. Steps that an optimizer takes inside itself, as
     LBFGS does, see weights unmasked until its step ends. A gradient scaler that skips a step skips the hooks
-    with it.
+    with it. Gradients that do not come from a backward pass become zero at the step.
 
     After FSDP2's ``fully_shard`` each process holds the masks of its shards; masks of whole weights, as
     `Masks.load` gives them, are cut as the weights are. Shard first, since it makes new parameters.
@@ -220,7 +236,7 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
         masks = _held[model].masks
     if not isinstance(masks, Masks):
         raise TypeError(f"masks must be Masks, got {type(masks).__name__}")
-    made = Hold(model, masks, optimizers)
+    made = Hold(model, masks, None if optimizer is None else optimizers)
     if optimizer is None:
         _follow_any()
         _for_any[made] = WeakSet()
@@ -310,6 +326,11 @@ def check_shapes(tensors: Mapping[str, Tensor], masks: Masks) -> None:
             raise ValueError(f"{name}: expected a parameter of shape {tuple(shape)}, got {found}")
 
 
+def _changes(tensor: Tensor) -> int:
+    """Return how often a tensor was written to in place, by anything that autograd would notice."""
+    return tensor._version  # noqa: SLF001 - torch documents it, under this name
+
+
 def _moved_by(optimizer: Optimizer) -> set[int]:
     return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
@@ -338,9 +359,11 @@ def _before_any_step(optimizer: Optimizer, *_: object) -> None:
         if optimizer not in cleared:
             cleared.add(optimizer)
             apply_bits_(_state(optimizer, hold.pairs(moved)))
-    apply_bits_(_gradients(pair for hold in _for_any for pair in hold.pairs(moved)))
+    apply_bits_(pair for hold in _for_any for pair in hold.gradients(moved))
 
 
 def _after_any_step(optimizer: Optimizer, *_: object) -> None:
     moved = _moved_by(optimizer)
     apply_bits_(pair for hold in _for_any for pair in hold.pairs(moved))
+    for hold in _for_any:
+        hold.forget(moved)

@@ -13,7 +13,6 @@ from typing import Any, Unpack
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -54,10 +53,9 @@ class PruningCallback(TrainerCallback):
     Notes
     -----
     Masks are attached to the optimizer itself, out of whatever wraps it: gradients become zero where weights
-    are pruned before its step, and the weights after it. Gradients become zero also as soon as they are
-    accumulated, since the trainer clips by norm before it calls anybody; after FSDP2's ``fully_shard`` only
-    before the step, so that those of pruned weights count there. A step that a gradient scaler skips changes
-    nothing.
+    are pruned after each backward pass, before the trainer clips them, and the weights after the step. Where
+    the trainer shards the model by FSDP, gradients become zero at the step only, and those of pruned weights
+    count when it clips. A step that a gradient scaler skips changes nothing.
 
     With each checkpoint its masks are written into ``model.mask.safetensors`` beside the weights. Training
     that is resumed takes them up again from there: from the folder named in the training arguments, or else
@@ -75,7 +73,6 @@ class PruningCallback(TrainerCallback):
         **options: Unpack[PruneOptions],
     ) -> None:
         self._run = Run(ratio, masks, schedule, options, finalized=finalize)
-        self._hooks: list[RemovableHandle] = []
 
     @property
     def masks(self) -> Masks | None:
@@ -98,11 +95,6 @@ class PruningCallback(TrainerCallback):
         resumed = _resumed(args, state) if state.global_step else None
         model, optimizer = _original(kwargs["model"]), _unwrapped(kwargs["optimizer"])
         self._run.begin(model, [optimizer], state.global_step, resumed)
-        self._hooks = [
-            parameter.register_post_accumulate_grad_hook(self._run.mask_gradients_)
-            for parameter in model.parameters()
-            if parameter.requires_grad
-        ]
 
     def on_step_end(
         self,
@@ -137,8 +129,6 @@ class PruningCallback(TrainerCallback):
         **_: object,
     ) -> None:
         """Write the zeros a last time."""
-        for hook in self._hooks:
-            hook.remove()
         self._run.end()
 
 

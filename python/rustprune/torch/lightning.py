@@ -17,7 +17,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from torch.optim import Optimizer
 
 from rustprune.torch._callback import Run
 from rustprune.torch._masks import Masks
@@ -111,15 +110,6 @@ class PruningCallback(Callback):
         """Prune, or take up the masks of the checkpoint that training goes on from."""
         self._run.begin(pl_module, trainer.optimizers, trainer.global_step, self._resumed)
         self._resumed = None
-
-    def on_before_optimizer_step(
-        self,
-        trainer: Trainer,  # noqa: ARG002
-        pl_module: LightningModule,  # noqa: ARG002
-        optimizer: Optimizer,  # noqa: ARG002
-    ) -> None:
-        """Mask gradients before they are clipped, once they are unscaled."""
-        self._run.mask_gradients_()
 
     def on_train_batch_end(
         self,
