@@ -180,6 +180,21 @@ def test_gradients_are_masked_when_a_backward_pass_ends() -> None:
     assert unmasked(model, masks) > 0
 
 
+def test_gradients_that_are_masked_are_not_masked_again_by_the_step() -> None:
+    model = nn.Linear(8, 4)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    rpt.prune(model, 0.5, optimizer=optimizer)
+    model(torch.ones(8)).sum().backward()
+    gradient = model.weight.grad
+    assert gradient is not None
+    changes = gradient._version
+    optimizer.step()
+    assert gradient._version == changes
+    gradient.mul_(2)
+    optimizer.step()
+    assert gradient._version == changes + 2
+
+
 def test_gradients_are_masked_within_another_pass_and_after_one_that_failed() -> None:
     model, inputs = mlp(), torch.randn(8, 20, requires_grad=True)
     masks = rpt.masks(model, 0.5)

@@ -5,12 +5,11 @@
 
 use std::arch::x86_64::{
     __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_and_si512, _mm512_cmpge_epi16_mask, _mm512_cmpge_epi32_mask,
-    _mm512_cmpge_epi64_mask, _mm512_cmpgt_epi16_mask, _mm512_cmpgt_epi32_mask, _mm512_loadu_si512,
-    _mm512_mask_mov_epi16, _mm512_mask_mov_epi32, _mm512_maskz_mov_epi8, _mm512_maskz_mov_epi16,
-    _mm512_maskz_mov_epi32, _mm512_maskz_mov_epi64, _mm512_maskz_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_srai_epi16, _mm512_srai_epi32, _mm512_storeu_si512,
-    _mm512_sub_epi16, _mm512_sub_epi32, _mm512_test_epi8_mask, _mm512_test_epi16_mask,
-    _mm512_test_epi32_mask, _mm512_test_epi64_mask, _mm512_xor_si512,
+    _mm512_cmpge_epi64_mask, _mm512_cmpgt_epi16_mask, _mm512_cmpgt_epi32_mask, _mm512_cmpneq_epi64_mask,
+    _mm512_loadu_si512, _mm512_mask_mov_epi16, _mm512_mask_mov_epi32, _mm512_maskz_mov_epi8,
+    _mm512_maskz_mov_epi16, _mm512_maskz_mov_epi32, _mm512_maskz_mov_epi64, _mm512_maskz_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_srai_epi16, _mm512_srai_epi32,
+    _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
 use bytemuck::Pod;
@@ -142,22 +141,13 @@ impl Kernels for Avx512 {
                     bytemuck::cast_slice_mut(block).as_chunks_mut::<64>().0.iter_mut().enumerate()
                 {
                     let (kept, vector) = (word >> (part * lanes), load(block));
-                    let (nonzero, zeroed) = match size_of::<W>() {
-                        1 => (_mm512_test_epi8_mask(vector, vector), _mm512_maskz_mov_epi8(kept, vector)),
-                        2 => {
-                            let nonzero = _mm512_test_epi16_mask(vector, vector);
-                            (nonzero.into(), _mm512_maskz_mov_epi16(kept as u32, vector))
-                        }
-                        4 => {
-                            let nonzero = _mm512_test_epi32_mask(vector, vector);
-                            (nonzero.into(), _mm512_maskz_mov_epi32(kept as u16, vector))
-                        }
-                        _ => {
-                            let nonzero = _mm512_test_epi64_mask(vector, vector);
-                            (nonzero.into(), _mm512_maskz_mov_epi64(kept as u8, vector))
-                        }
+                    let zeroed = match size_of::<W>() {
+                        1 => _mm512_maskz_mov_epi8(kept, vector),
+                        2 => _mm512_maskz_mov_epi16(kept as u32, vector),
+                        4 => _mm512_maskz_mov_epi32(kept as u16, vector),
+                        _ => _mm512_maskz_mov_epi64(kept as u8, vector),
                     };
-                    if nonzero & !kept != 0 {
+                    if _mm512_cmpneq_epi64_mask(zeroed, vector) != 0 {
                         store(zeroed, block);
                     }
                 }

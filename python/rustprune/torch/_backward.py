@@ -42,14 +42,15 @@ class AfterBackward:
 
     def _note(self, parameter: Tensor) -> None:
         number = torch._C._current_graph_task_id()  # noqa: SLF001 - as torch's own checkpointing does
-        if number not in self._accumulated:
-            self._accumulated[number] = []
+        accumulated = self._accumulated.setdefault(number, [])
+        if not accumulated:
             # Put off a second time, behind what others do at the end: DDP awaits its sums there.
             at_the_end(lambda: at_the_end(lambda: self._end(number)))
-        self._accumulated[number].append(parameter)
+        accumulated.append(parameter)
 
     def _end(self, number: int) -> None:
-        parameters = self._accumulated.pop(number)
+        # Each device has a thread of its own, and two may have been the first.
+        parameters = self._accumulated.pop(number, [])
         if (work := self._work()) and self._handles:
             work(parameters)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Self, TypeAlias
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +35,8 @@ class Hold:
         self._parameters = {name: parameter_of(model, name) for name in masks}
         self._shapes = {name: parameter.shape for name, parameter in self._parameters.items()}
         self._optimizers = list(optimizers or ())
-        # By identity, the gradients whose zeros are written, and what counted their changes then.
-        self._masked: dict[int, tuple[Tensor, int]] = {}
+        # By parameter, the gradients whose zeros are written, and how often they had been changed then.
+        self._masked: dict[int, tuple[ref[Tensor], int]] = {}
         self.update(masks)
         self._handles = [
             handle
@@ -109,15 +109,9 @@ class Hold:
             if (gradient := parameter.grad) is not None and not self._is_masked(parameter, gradient):
                 yield gradient, bits
 
-    def forget(self, moved: set[int]) -> None:
-        """Keep the gradients of the same no longer: the step is done."""
-        for one in moved:
-            self._masked.pop(one, None)
-
     def release(self) -> None:
         """Hold the masks no longer; weights stay as they are."""
         self._after_backward.remove()
-        self._masked.clear()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -142,9 +136,7 @@ class Hold:
         apply_bits_(self.gradients(_moved_by(optimizer)))
 
     def _after_step(self, optimizer: Optimizer, *_: object) -> None:
-        moved = _moved_by(optimizer)
-        apply_bits_(self.pairs(moved))
-        self.forget(moved)
+        apply_bits_(self.pairs(_moved_by(optimizer)))
 
     def _mask_accumulated(self, parameters: list[Tensor]) -> None:
         # One that has a graph of its own must stay as it is until the step.
@@ -152,14 +144,14 @@ class Hold:
             id(one): one.grad for one in parameters if one.grad is not None and not one.grad.requires_grad
         }
         apply_bits_(_gradients(self.pairs({*done})))
-        self._masked |= {one: (gradient, _changes(gradient)) for one, gradient in done.items()}
+        self._masked |= {one: (ref(gradient), _changes(gradient)) for one, gradient in done.items()}
 
     def _is_masked(self, parameter: Tensor, gradient: Tensor) -> bool:
         # Processes exchange gradients past what counts changes.
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return False
-        masked, version = self._masked.get(id(parameter), (None, 0))
-        return masked is gradient and _changes(gradient) == version
+        masked, changes = self._masked.get(id(parameter), (None, 0))
+        return masked is not None and masked() is gradient and _changes(gradient) == changes
 
     def _bits_of(self, name: str) -> Tensor:
         # A model may move to another device while its masks are held.
@@ -365,5 +357,3 @@ def _before_any_step(optimizer: Optimizer, *_: object) -> None:
 def _after_any_step(optimizer: Optimizer, *_: object) -> None:
     moved = _moved_by(optimizer)
     apply_bits_(pair for hold in _for_any for pair in hold.pairs(moved))
-    for hold in _for_any:
-        hold.forget(moved)
