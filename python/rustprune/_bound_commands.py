@@ -27,62 +27,49 @@ if TYPE_CHECKING:
 FAMILIES = {"uniform": bounds.Uniform, "normal": bounds.Normal, "laplace": bounds.Laplace}
 
 
-class Sizes(click.ParamType[tuple[int, ...]]):
-    """Widths such as ``784,300,100,10``."""
-
-    name = "sizes"
-
-    def convert(self, value: object, param: object, ctx: object) -> tuple[int, ...]:  # noqa: ARG002
-        """Return the widths."""
-        words = str(value).split(",")
-        if len(words) < 2 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-            self.fail(f"expected two widths or more, such as 784,300,10, got {value!r}")
-        return tuple(map(int, words))
+def sizes(value: str) -> tuple[int, ...]:
+    """Return widths such as ``784,300,100,10``."""
+    words = value.split(",")
+    if len(words) < 2 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise click.BadParameter(f"expected two widths or more, such as 784,300,10, got {value!r}")
+    return tuple(map(int, words))
 
 
-class Ratios(click.ParamType[tuple[float, ...]]):
-    """A ratio, or so many of them from one to another, such as ``0:0.99:100``."""
-
-    name = "ratio"
-
-    def convert(self, value: object, param: object, ctx: object) -> tuple[float, ...]:  # noqa: ARG002
-        """Return the ratios."""
-        first, *rest = str(value).split(":")
-        try:
-            if not rest:
-                return (float(first),)
-            last, count = rest
-            steps = np.linspace(float(first), float(last), int(count)).tolist()
-            return tuple(round(step, 12) for step in steps)
-        except ValueError:
-            self.fail(f"expected a number or first:last:count, got {value!r}")
+def ratio(value: str) -> tuple[float, ...]:
+    """Return a ratio, or so many of them from one to another, such as ``0:0.99:100``."""
+    first, *rest = value.split(":")
+    try:
+        if not rest:
+            return (float(first),)
+        last, count = rest
+        steps = np.linspace(float(first), float(last), int(count)).tolist()
+        return tuple(round(step, 12) for step in steps)
+    except ValueError as error:
+        raise click.BadParameter(f"expected a number or first:last:count, got {value!r}") from error
 
 
-class LawOption(click.ParamType[object]):
-    """A law such as ``uniform:k=1``."""
-
-    name = "law"
-
-    def convert(self, value: object, param: object, ctx: object) -> Law:  # noqa: ARG002
-        """Return the law."""
-        family, _, numbers = str(value).partition(":")
-        try:
-            make: Callable[..., Law] = FAMILIES[family]
-            pairs = [pair.split("=") for pair in numbers.split(",")]
-            return make(**{word: float(number) for word, number in pairs})
-        except (KeyError, TypeError, ValueError) as error:
-            self.fail(f"expected a law such as uniform:k=1 or normal:std=0.05, got {value!r}: {error}")
+def law(value: str) -> Law:
+    """Return a law such as ``uniform:k=1``."""
+    family, _, numbers = value.partition(":")
+    try:
+        make: Callable[..., Law] = FAMILIES[family]
+        pairs = [pair.split("=") for pair in numbers.split(",")]
+        return make(**{word: float(number) for word, number in pairs})
+    except (KeyError, TypeError, ValueError) as error:
+        raise click.BadParameter(
+            f"expected a law such as uniform:k=1 or normal:std=0.05, got {value!r}: {error}"
+        ) from error
 
 
 sizes_option = click.option(
     "--sizes",
-    type=Sizes(),
+    type=sizes,
     required=True,
     help="Inputs, neurons of each hidden layer, outputs: 784,300,10.",
 )
 law_option = click.option(
     "--weights",
-    type=LawOption(),
+    type=law,
     default="uniform:k=1",
     show_default=True,
     help="Law of the weights: uniform:k=1 on +-k/sqrt(max(fan_in, fan_out)), uniform:bound=0.1, "
@@ -109,7 +96,7 @@ layers_option = click.option(
 @click.option(
     "--ratio",
     "ratios",
-    type=Ratios(),
+    type=ratio,
     multiple=True,
     default=["0:0.95:20"],
     show_default=True,
@@ -244,7 +231,7 @@ def certify_text(found: CheckpointCertificate) -> Iterator[str]:
 
 @click.command()
 @click.argument("src", type=PATH, required=False)
-@click.option("--sizes", type=Sizes(), help="Without SRC: inputs, neurons of each hidden layer, outputs.")
+@click.option("--sizes", type=sizes, help="Without SRC: inputs, neurons of each hidden layer, outputs.")
 @law_option
 @activation_option
 @click.option("--epsilon", type=float, required=True, help="Margin of the gap.")
