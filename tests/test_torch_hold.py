@@ -418,6 +418,25 @@ def test_recurrent_attention_and_tied_models_train_with_masks(kind: str) -> None
     copy.deepcopy(model)
 
 
+def test_a_backward_pass_that_is_compiled_too_leaves_gradients_to_the_step() -> None:
+    model = mlp()
+    optimizer = OPTIMIZERS["adamw"](model.parameters())
+    rpt.prune(model, 0.5, optimizer=optimizer)
+    masks = rpt.held_masks(model)
+
+    @torch.compile(backend="eager")
+    def backward(inputs: torch.Tensor) -> None:
+        model(inputs).square().mean().backward()
+
+    with torch._dynamo.config.patch(compiled_autograd=True):
+        for _ in range(3):
+            optimizer.zero_grad()
+            backward(torch.randn(8, 20))
+            optimizer.step()
+    assert revived(model, masks) == 0
+    assert revived_state(optimizer, model, masks) == 0
+
+
 def test_a_compiled_model_trains_with_masks() -> None:
     model = mlp()
     optimizer = OPTIMIZERS["adam"](model.parameters())

@@ -41,6 +41,9 @@ class AfterBackward:
         self._handles.clear()
 
     def _note(self, parameter: Tensor) -> None:
+        # Backward passes that are compiled themselves have no such end.
+        if torch.compiler.is_compiling():
+            return
         number = torch._C._current_graph_task_id()  # noqa: SLF001 - as torch's own checkpointing does
         accumulated = self._accumulated.setdefault(number, [])
         if not accumulated:

@@ -201,7 +201,8 @@ def hold(model: nn.Module, masks: Masks | None = None, optimizer: Optimizers = N
     -----
     Masks that were held on the model before are released. Steps that an optimizer takes inside itself, as
     LBFGS does, see weights unmasked until its step ends. A gradient scaler that skips a step skips the hooks
-    with it. Gradients that do not come from a backward pass become zero at the step.
+    with it. Gradients of a backward pass that is compiled itself, and those that come from none, become zero
+    at the step.
 
     After FSDP2's ``fully_shard`` each process holds the masks of its shards; masks of whole weights, as
     `Masks.load` gives them, are cut as the weights are. Shard first, since it makes new parameters.
