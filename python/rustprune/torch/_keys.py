@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from rustprune._request import Nan
+from rustprune.torch._gpu import FORMATS
 
-_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _F64_MANTISSA, _F64_BIAS = 52, 1023
 
 
@@ -34,13 +34,13 @@ def keys(values: Tensor, bits: int, nan: Nan, *, signed: bool) -> Tensor:
     """
     dtype = values.dtype
     found = _magnitudes(values)
-    limit = _limit(dtype)
+    limit = FORMATS[dtype].limit
     # One look for the largest costs less than putting NaN, which most tensors have none of, into its place.
     where_nan = found > limit if found.numel() and int(found.amax()) > limit else None
     if bits == 64 and dtype is not torch.float64:
-        found, limit = _widened(found.to(torch.int64), dtype), _limit(torch.float64)
+        found, limit = _widened(found.to(torch.int64), dtype), FORMATS[torch.float64].limit
     if signed:
-        found = torch.where(values.view(_WORDS[dtype.itemsize]) < 0, -found, found)
+        found = torch.where(values.view(FORMATS[dtype].words) < 0, -found, found)
     if where_nan is None:
         return found
     return found.masked_fill(where_nan, -limit - 1 if nan == "prune" else limit + 1)
@@ -48,7 +48,7 @@ def keys(values: Tensor, bits: int, nan: Nan, *, signed: bool) -> Tensor:
 
 def first_nan(values: Tensor, allowed: Tensor | None) -> int | None:
     """Return the index of the first NaN among the entries that are allowed, None if there is none."""
-    magnitudes, limit = _magnitudes(values), _limit(values.dtype)
+    magnitudes, limit = _magnitudes(values), FORMATS[values.dtype].limit
     if not magnitudes.numel() or int(magnitudes.amax()) <= limit:
         return None
     found = (magnitudes > limit) if allowed is None else (magnitudes > limit) & allowed
@@ -63,27 +63,20 @@ def excluded(bits: int) -> int:
 def _magnitudes(values: Tensor) -> Tensor:
     """Return the bits without the sign, of 8-bit formats as 16-bit integers."""
     size = values.dtype.itemsize
-    words = values.view(_WORDS[size])
+    words = values.view(FORMATS[values.dtype].words)
     return (words.to(torch.int16) if size == 1 else words) & ((1 << (8 * size - 1)) - 1)
-
-
-def _limit(dtype: torch.dtype) -> int:
-    """Return the key of the largest magnitude that is not NaN: infinity, or the largest finite value."""
-    largest = torch.tensor(torch.finfo(dtype).max, dtype=dtype).view(_WORDS[dtype.itemsize])
-    key = int(largest.item())
-    return key if dtype is torch.float8_e4m3fn else key + 1
 
 
 def _widened(magnitudes: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the keys in float64 of magnitudes of a narrower format."""
-    limit = _limit(dtype)
     mantissa, bias = _layout(dtype)
     normal = (magnitudes << (_F64_MANTISSA - mantissa)) + ((_F64_BIAS - bias) << _F64_MANTISSA)
     # m * 2**(1 - bias - mantissa): an integer, a power of two and their product are all normal in float64.
     small = (magnitudes.to(torch.float64) * 2.0 ** (1 - bias - mantissa)).view(torch.int64)
     wide = torch.where(magnitudes >> mantissa > 0, normal, small)
-    has_infinity = dtype is not torch.float8_e4m3fn
-    return wide.masked_fill(magnitudes == limit, _limit(torch.float64)) if has_infinity else wide
+    if dtype is torch.float8_e4m3fn:  # it has no infinity
+        return wide
+    return wide.masked_fill(magnitudes == FORMATS[dtype].limit, FORMATS[torch.float64].limit)
 
 
 def _layout(dtype: torch.dtype) -> tuple[int, int]:

@@ -232,8 +232,12 @@ def apply_(model: nn.Module | Mapping[str, Tensor], masks: Masks) -> None:
     ValueError
         If the model has no parameter of a name, or one of another shape. Nothing has been changed then.
     """
-    parameters: Mapping[str, Tensor] = model if isinstance(model, Mapping) else parameters_of(model, masks)
-    check_shapes(parameters, masks)
+    parameters: Mapping[str, Tensor]
+    if isinstance(model, Mapping):
+        check_shapes(model, masks)
+        parameters = model
+    else:
+        parameters = parameters_of(model, masks)
     apply_bits_((parameters[name], bits) for name, bits in masks.like(parameters).bits.items())
 
 
