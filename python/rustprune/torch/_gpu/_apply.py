@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rustprune.torch import _bits
 from rustprune.torch._gpu._backend import Backend, backend_of
 from rustprune.torch._gpu._formats import FORMATS
-from rustprune.torch._gpu._operations import unpacked
 
 
 def apply_(weights: Sequence[Tensor], bits: Sequence[Tensor], *, backend: Backend | None = None) -> None:
@@ -26,6 +26,6 @@ def apply_(weights: Sequence[Tensor], bits: Sequence[Tensor], *, backend: Backen
         Masks(words, bits).zero()
     else:
         for word, kept in zip(words, bits, strict=True):
-            word.masked_fill_(~unpacked(kept, word.numel()), 0)
+            word.masked_fill_(~_bits.unpack(kept, word.shape), 0)
     for weight in weights:
         torch.autograd.graph.increment_version(weight)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from rustprune.torch import _bits
 from rustprune.torch._gpu._formats import FORMATS
 
 if TYPE_CHECKING:
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
 
 DIGIT = 16
 """Bits of a digit of a key."""
-
-
-def packed(mask: Tensor) -> Tensor:
-    """Return the bits of a flat mask of bool."""
-    rows = torch.nn.functional.pad(mask.view(torch.uint8), (0, -mask.numel() % 8)).view(-1, 8)
-    return (rows << torch.arange(8, dtype=torch.uint8, device=mask.device)).sum(1).to(torch.uint8)
-
-
-def unpacked(bits: Tensor, length: int) -> Tensor:
-    """Return the flat mask of bool of so many entries."""
-    each = torch.arange(8, dtype=torch.uint8, device=bits.device)
-    return ((bits[:, None] >> each) & 1).view(-1)[:length].view(torch.bool)
 
 
 def keys_of(weights: Tensor, where: Tensor | None, space: KeySpace, nan: str) -> tuple[Tensor, Tensor]:
@@ -46,7 +35,7 @@ def keys_of(weights: Tensor, where: Tensor | None, space: KeySpace, nan: str) ->
         keys = torch.where(words < 0, -keys, keys)
     keys = torch.where(is_nan, space.top if nan == "keep" else -(space.base + 1), keys)
     if where is not None:
-        allowed = unpacked(where, words.numel())
+        allowed = _bits.unpack(where, words.shape)
         keys = torch.where(allowed, keys, -(space.base + 2))
         is_nan = is_nan & allowed
     return keys, is_nan

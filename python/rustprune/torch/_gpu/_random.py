@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import rustprune
-from rustprune.torch._gpu import _operations
+from rustprune.torch import _bits
 from rustprune.torch._gpu._backend import Backend, backend_of
 from rustprune.torch._gpu._tables import new_mask
 
@@ -101,7 +101,7 @@ class Drawing:
         where = None
         if self.where is not None:
             where = [
-                _operations.unpacked(bits.cpu(), length)
+                _bits.unpack(bits.cpu(), (length,))
                 for bits, length in zip(self.where, self.lengths, strict=True)
             ]
         if isinstance(self.num_pruned, int):
@@ -129,7 +129,7 @@ class Drawing:
                     drawn.append(self._ask([*weights, array], own, {"pattern": pattern}, number)[-1])
         for mask, one in zip(self.masks, drawn, strict=True):
             flat = one.reshape(-1)
-            mask.copy_(_operations.packed(flat) if self.packed else flat.view(torch.uint8))
+            mask.copy_(_bits.pack(flat) if self.packed else flat.view(torch.uint8))
 
     def _ask(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from rustprune.torch import _bits
 from rustprune.torch._gpu import _operations
 from rustprune.torch._gpu._backend import Backend, backend_of
 from rustprune.torch._gpu._formats import FORMATS, KeySpace
@@ -235,7 +236,7 @@ class Selection:
             nan=self.nan,
         )
         self.nan_flag.copy_(bad)
-        return [_operations.packed(mask) for mask in masks] if self.packed else masks
+        return [_bits.pack(mask) for mask in masks] if self.packed else masks
 
     def check(self) -> None:
         """Raise for NaN if the last run met some and that is an error. Waits for the device.
@@ -250,7 +251,7 @@ class Selection:
         for number, weight in enumerate(self.weights):
             is_nan = weight.detach().reshape(-1).isnan()
             if self.where is not None:
-                is_nan &= _operations.unpacked(self.where[number], is_nan.numel())
+                is_nan &= _bits.unpack(self.where[number], is_nan.shape)
             if is_nan.any():
                 index = int(is_nan.to(torch.uint8).argmax())
                 raise ValueError(
